@@ -1,0 +1,10 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * tine.h - parallel computing for C: all public rooms.
+ */
+#ifndef TINE_H
+#define TINE_H
+
+#include <tine/base.h>
+
+#endif

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * How many threads Tine uses.  Three levels, the first that says something wins: the thread's
+ * stack, the number set for the process, the default.  The default is found once and kept, because
+ * loops ask often and finding it reads files; tine_set_num_threads(0) finds it anew.
+ */
+#include "base/threads.h"
+
+#include <stdatomic.h>
+
+#include "base/error.h"
+
+enum { DEPTH = 64 };
+
+static _Atomic int chosen;   /* tine_set_num_threads(); 0: the default */
+static _Atomic int usual;    /* the default; 0: not found yet */
+static _Atomic bool limited; /* `usual` was given by a pool and stays */
+
+static _Thread_local struct {
+	int depth;
+	int number[DEPTH]; /* 0: as if this level were not there */
+} stack;
+
+static int default_number(void)
+{
+	int n = atomic_load(&usual);
+
+	if (!n) {
+		n = tine_cpu_count();
+		atomic_store(&usual, n);
+	}
+	return n;
+}
+
+int tine_num_threads(void)
+{
+	int n = stack.depth ? stack.number[stack.depth - 1] : 0;
+
+	if (!n)
+		n = atomic_load(&chosen);
+	return n ? n : default_number();
+}
+
+int tine_set_num_threads(int n)
+{
+	if (n < 0)
+		return TINI_FAIL(TINE_EINVAL,
+				 "tine_set_num_threads: %d is negative, 0 is the default", n);
+	atomic_store(&chosen, n);
+	if (!n && !atomic_load(&limited))
+		atomic_store(&usual, 0);
+	return 0;
+}
+
+int tine_threads_push(int n)
+{
+	if (n < 0)
+		return TINI_FAIL(TINE_EINVAL, "tine_threads_push: %d is negative, 0 is the default",
+				 n);
+	if (stack.depth == DEPTH)
+		return TINI_FAIL(TINE_ESTATE,
+				 "tine_threads_push: %d numbers are pushed already, pop them",
+				 DEPTH);
+	stack.number[stack.depth++] = n;
+	return 0;
+}
+
+int tine_threads_pop(void)
+{
+	if (!stack.depth)
+		return TINI_FAIL(TINE_ESTATE, "tine_threads_pop: this thread has pushed no number");
+	stack.depth--;
+	return 0;
+}
+
+void tini_threads_limit(int n)
+{
+	stack.depth = 0;
+	atomic_store(&limited, true);
+	atomic_store(&usual, n < 1 ? 1 : n);
+	atomic_store(&chosen, 0);
+}
