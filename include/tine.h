@@ -6,5 +6,6 @@
 #define TINE_H
 
 #include <tine/base.h>
+#include <tine/heap.h>
 
 #endif
