@@ -7,5 +7,7 @@
 
 #include <tine/base.h>
 #include <tine/heap.h>
+#include <tine/loop.h>
+#include <tine/trace.h>
 
 #endif
