@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: MIT */
+/* Which process this is: a number that a fork()ed child does not share, without a system call. */
+#ifndef TINI_PROCESS_SELF_H
+#define TINI_PROCESS_SELF_H
+
+#include <stdint.h>
+
+/* This process's pid. */
+uint64_t tini_self_id(void);
+
+/* Called in the child of every fork() of this process, once registered; at most 4. */
+void tini_self_on_fork(void (*child)(void));
+
+#endif
