@@ -8,6 +8,7 @@
 #include <tine/base.h>
 #include <tine/heap.h>
 #include <tine/loop.h>
+#include <tine/pool.h>
 #include <tine/process.h>
 #include <tine/trace.h>
 

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: MIT */
+/* What the calls of this room have in common: handles, waiting, kinds. */
+#ifndef TINI_POOL_POOL_H
+#define TINI_POOL_POOL_H
+
+#include "pool/shared.h"
+
+/* One way to run items. */
+typedef struct tini_pool_kind {
+	const char *name;
+	bool cooperative; /* items run in the host: limits are looked at between items, a crash is
+			     the host's */
+	/* TINE_EUNSUPPORTED, told, for what this kind cannot do. */
+	int (*check)(const tine_pool_open_args *args);
+	/* The fields of `pool` are set: start what runs items. */
+	int (*open)(tine_pool *pool);
+	/* The job is published: see that it is run. */
+	void (*offer)(tine_pool *pool, tini_job *job);
+	/* End; `kill`: at once.  0, TINE_ETIMEDOUT with nothing changed, or TINE_ELOST: ended all
+	 * the same. */
+	int (*close)(tine_pool *pool, bool kill, int64_t deadline);
+	/* From time to time while something is waited for: 0, or the code with which the pool has
+	 * ended. */
+	int (*look)(tine_pool *pool);
+} tini_pool_kind;
+
+extern const tini_pool_kind tini_kind_processes, tini_kind_serial;
+
+/* Who is calling. */
+typedef enum tini_role { TINI_STRANGER, TINI_HOST, TINI_WORKER } tini_role;
+tini_role tini_pool_role(const tine_pool *pool);
+
+/* 0, or TINE_EINVAL or TINE_ESTATE, told. */
+int tini_pool_check(const tine_pool *pool, const char *call);
+
+/* The same, where work is to be given to it. */
+int tini_pool_check_open(const tine_pool *pool, const char *call);
+
+/* A `.context` that workers can see: 0, or TINE_EINVAL. */
+int tini_pool_check_context(const tine_pool *pool, const void *context, const char *call);
+
+/* Let go of one hold on the pool's memory. */
+void tini_pool_let_go(tine_pool *pool);
+
+/* The supervisor should look at its orders. */
+void tini_pool_kick(tine_pool *pool);
+
+/*
+ * Wait for the job until the deadline; `each`, where not NULL, is called before each sleep of at
+ * most `slice` ns and ends the wait by returning non-zero.  Returns 0 (ended), TINE_ETIMEDOUT (not
+ * told), or what `each` returned.  A worker that waits inside an item parks itself first.
+ */
+int tini_job_wait(tini_job *job, int64_t deadline, int64_t slice, int (*each)(void *context),
+		  void *context);
+
+/* Before the job's own events are waited for otherwise: repair what may be lost.  May be called at
+ * any time. */
+void tini_job_look_after(tini_job *job);
+
+/* A worker that is about to wait inside an item makes room for another.  TINE_EDEADLOCK, told:
+ * there is no more. */
+int tini_park(tine_pool *pool);
+void tini_unpark(tine_pool *pool);
+
+/* Let running items of the aborted job be killed at this moment. */
+void tini_job_kill_at(tini_job *job, int64_t moment);
+
+#endif

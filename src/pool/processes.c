@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: MIT */
+/* The kind that survives its workers: the host's side of a pool of processes. */
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/futex.h"
+#include "pool/job.h"
+#include "pool/pool.h"
+#include "pool/ready.h"
+#include "pool/run.h"
+#include "pool/supervise.h"
+#include "process/child.h"
+#include "process/crash.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <unistd.h>
+
+static pthread_mutex_t burial = PTHREAD_MUTEX_INITIALIZER;
+
+static int processes_check(const tine_pool_open_args *args)
+{
+	if (args->start != TINE_FORK)
+		return TINI_FAIL(
+			TINE_EUNSUPPORTED,
+			"tine_pool_open: .start = TINE_EXEC is not built yet: use TINE_FORK");
+	return tini_pool_check_context(NULL, args->context, "tine_pool_open");
+}
+
+/* The supervisor is gone although nobody asked it to go: nothing else is left of the pool but its
+ * jobs. */
+static int bury(tine_pool *pool)
+{
+	pthread_mutex_lock(&burial);
+	if (atomic_load(&pool->broken) != TINE_ELOST && atomic_load(&pool->ended) == 0) {
+		atomic_store(&pool->broken, TINE_ELOST);
+		tini_bury_pool(pool, TINE_ELOST);
+	}
+	pthread_mutex_unlock(&burial);
+	return atomic_load(&pool->broken);
+}
+
+static int processes_look(tine_pool *pool)
+{
+	if (tini_pool_role(pool) == TINI_HOST && atomic_load(&pool->ended) == 0 &&
+	    !tini_hidden_alive(&pool->hidden) && atomic_load(&pool->ended) == 0)
+		return bury(pool);
+	return atomic_load(&pool->broken);
+}
+
+static int wait_until_open(tine_pool *pool)
+{
+	while (atomic_load(&pool->opened) == 0) {
+		if (!tini_hidden_alive(&pool->hidden) && atomic_load(&pool->opened) == 0)
+			return TINI_FAIL(TINE_ELOST, "tine_pool_open: the supervisor was killed "
+						     "while it started workers");
+		tini_futex->wait(&pool->opened, 0, tini_clock_now() + TINI_WATCHDOG_NS);
+	}
+	if (atomic_load(&pool->opened) == 1)
+		return 0;
+	return TINI_FAIL(atomic_load(&pool->broken), "tine_pool_open: %s", pool->why);
+}
+
+static int processes_open(tine_pool *pool)
+{
+	tini_crash_prepare();
+	tini_child_find_threads();
+	tini_host_flush(); /* or its buffer would stand before what workers print */
+	int rc = tini_hidden_start(&pool->hidden, &pool->birth, "tine-super", -1,
+				   tini_supervise_pool, pool);
+
+	if (rc != 0)
+		return rc;
+	rc = wait_until_open(pool);
+	if (rc != 0)
+		tini_hidden_close(&pool->hidden, true); /* its workers die with it */
+	return rc;
+}
+
+void tini_pool_kick(tine_pool *pool)
+{
+	if (pool->kind->cooperative || atomic_exchange(&pool->kicked, 1) != 0)
+		return;
+	if (tini_pool_role(pool) == TINI_HOST)
+		tini_hidden_kick(&pool->hidden);
+	else if (getppid() ==
+		 atomic_load(&pool->supervisor)) /* our parent: alive, or we would be dead */
+		kill(atomic_load(&pool->supervisor), SIGUSR1);
+}
+
+static void processes_offer(tine_pool *pool, tini_job *job)
+{
+	tini_ready_set(pool, job->index);
+	tini_wake_one(pool);
+	if (job->timeout > 0 && job->timeout < atomic_load(&pool->watching))
+		tini_pool_kick(pool);
+}
+
+enum { LEAVE_SECONDS = 5 };
+
+/* The time for the items has run out: false where none runs any more, so that the pool ends in a
+ * moment. */
+static bool reopen(tine_pool *pool)
+{
+	uint32_t draining = TINI_DRAINING;
+
+	return tini_jobs_any_running(pool) &&
+	       atomic_compare_exchange_strong(&pool->closing, &draining, TINI_OPEN);
+}
+
+/* Returns when all workers are reaped and nothing of the pool's runs any more. */
+static int wait_for_end(tine_pool *pool, int64_t deadline)
+{
+	while (atomic_load(&pool->ended) == 0) {
+		int64_t now = tini_clock_now(), watchdog = now + TINI_WATCHDOG_NS;
+
+		if (processes_look(pool) == TINE_ELOST)
+			return TINI_FAIL(TINE_ELOST, "the supervisor of pool `%s` was killed",
+					 pool->name);
+		if (now >= deadline &&
+		    (reopen(pool) || now - deadline > LEAVE_SECONDS * INT64_C(1000000000)))
+			return TINI_FAIL(TINE_ETIMEDOUT,
+					 "tine_pool_close: items of pool `%s` still run",
+					 pool->name);
+		tini_futex->wait(&pool->ended, 0,
+				 now < deadline && deadline < watchdog ? deadline : watchdog);
+	}
+	return 0;
+}
+
+static int processes_close(tine_pool *pool, bool kill_them, int64_t deadline)
+{
+	uint32_t before = atomic_load(&pool->closing),
+		 want = kill_them ? TINI_KILLING : TINI_DRAINING;
+	bool broken = atomic_load(&pool->broken) == TINE_EBROKEN;
+
+	while (before < want && !atomic_compare_exchange_weak(&pool->closing, &before, want))
+		continue;
+	atomic_store(&pool->kicked, 0);
+	tini_pool_kick(pool);
+	int rc = wait_for_end(pool, deadline);
+	if (rc == TINE_ETIMEDOUT)
+		return rc;
+	tini_hidden_close(&pool->hidden, rc == TINE_ELOST);
+	return rc == 0 && broken ? TINI_FAIL(TINE_EBROKEN, "pool `%s` had no workers any more: %s",
+					     pool->name, pool->why)
+				 : rc;
+}
+
+const tini_pool_kind tini_kind_processes = {.name = "processes",
+					    .check = processes_check,
+					    .open = processes_open,
+					    .offer = processes_offer,
+					    .close = processes_close,
+					    .look = processes_look};

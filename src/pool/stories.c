@@ -1,0 +1,250 @@
+/* SPDX-License-Identifier: MIT */
+#include "pool/stories.h"
+
+#include "base/error.h"
+#include "base/memory.h"
+#include "heap/heap.h"
+#include "pool/job.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { STORIES_PER_BLOCK = sizeof((tini_stories *)0)->story / sizeof(tini_story) };
+
+/* ---- writing, by one writer a cell */
+
+static void fill(tini_story *story, const tini_failing *f)
+{
+	atomic_store(&story->key, 0); /* a death from here on leaves no half story */
+	story->code = f->code;
+	story->signal = f->signal;
+	story->worker = f->worker;
+	story->pid = f->pid;
+	story->tries = f->tries;
+	memset(&story->crash, 0, sizeof story->crash);
+	if (f->crash)
+		memcpy(&story->crash, f->crash, sizeof story->crash);
+	snprintf(story->text, sizeof story->text, "%s", f->text ? f->text : "");
+	atomic_store(&story->key, f->index + 1);
+}
+
+/* An unused story, the one with the highest index where `max` are kept already, or NULL where that
+ * is lower. */
+static tini_story *place(tini_cell *cell, uint32_t max, uint64_t index)
+{
+	tini_stories *block = atomic_load(&cell->stories);
+	tini_story *highest = NULL;
+	uint32_t kept = 0;
+
+	if (block && block->used < STORIES_PER_BLOCK && max > STORIES_PER_BLOCK)
+		return &block->story[block->used++];
+	for (tini_stories *b = block; b; b = b->next) {
+		kept += b->used;
+		for (uint32_t i = 0; i < b->used; i++)
+			if (!highest || atomic_load(&b->story[i].key) > atomic_load(&highest->key))
+				highest = &b->story[i];
+	}
+	if (kept >= max)
+		return highest && atomic_load(&highest->key) > index + 1 ? highest : NULL;
+	if (block && block->used < STORIES_PER_BLOCK)
+		return &block->story[block->used++];
+	tini_stories *fresh = tini_pool_alloc(sizeof *fresh);
+	if (!fresh)
+		return NULL;
+	fresh->next = block;
+	fresh->used = 1;
+	atomic_store(&cell->stories, fresh);
+	return &fresh->story[0];
+}
+
+void tini_story_tell(tini_job *job, tini_cell *cell, const tini_failing *failing)
+{
+	tini_map *map = atomic_load(&job->map);
+	tini_story *story;
+
+	if (map) {
+		story = place(cell, map->stories_max, failing->index);
+		if (story)
+			fill(story, failing);
+	} else {
+		story = tini_pool_alloc(sizeof *story);
+		if (!story)
+			return;
+		fill(story, failing);
+		tini_heap_free(atomic_exchange(&job->story, story));
+	}
+}
+
+void tini_stories_free(tini_cell *cell)
+{
+	tini_stories *block = atomic_exchange(&cell->stories, NULL);
+
+	while (block) {
+		tini_stories *next = block->next;
+
+		tini_heap_free(block);
+		block = next;
+	}
+}
+
+/* ---- telling, in the host */
+
+static int write_who(char *text, size_t size, const tini_story *story)
+{
+	return snprintf(text, size, "worker %d (pid %d)", story->worker, story->pid);
+}
+
+static void write_ending(char *text, size_t size, const tini_story *story, const tini_job *job)
+{
+	char who[64], name[32], place[200];
+
+	write_who(who, sizeof who, story);
+	switch (story->code) {
+	case TINE_ECRASHED:
+		tini_crash_tell(&story->crash, place, sizeof place);
+		snprintf(text, size, "%s died of %s%s", who,
+			 tini_signal_name(story->signal, name, sizeof name), place);
+		break;
+	case TINE_EEXITED:
+		snprintf(text, size, "%s called exit(%d)", who, story->signal);
+		break;
+	case TINE_EDEADLINE:
+		if (story->signal == SIGXCPU)
+			snprintf(text, size, "%s used more CPU time than its limit of %g s", who,
+				 (double)job->pool->cpu_limit / 1e9);
+		else
+			snprintf(text, size, "%s was ended: the item ran over its limit of %g s",
+				 who, (double)job->timeout / 1e9);
+		break;
+	case TINE_EOOM:
+		snprintf(text, size, "%s was killed for want of memory", who);
+		break;
+	case TINE_ECANCELLED:
+		snprintf(text, size, "%s was ended: the item was cancelled", who);
+		break;
+	default:
+		snprintf(text, size, "%s: %s", who, tine_strerror(story->code));
+	}
+}
+
+static void write_returned(char *text, size_t size, int code)
+{
+	const char *name = tini_error_name(code);
+
+	if (name)
+		snprintf(text, size, "the task returned %s: %s", name, tine_strerror(code));
+	else
+		snprintf(text, size, "the task returned %d", code);
+}
+
+/* Of items that never ran, and where there was no memory for the story. */
+static void write_bare(char *text, size_t size, int code)
+{
+	const char *name = tini_error_name(code);
+
+	if (name)
+		snprintf(text, size, "%s: %s", name, tine_strerror(code));
+	else
+		snprintf(text, size, "the task returned %d", code);
+}
+
+void tini_story_write(tine_failure *out, uint64_t index, int code, const tini_story *story,
+		      const tini_job *job)
+{
+	*out = (tine_failure){.index = index, .code = code, .worker = -1};
+	int n = snprintf(out->text, sizeof out->text, "item %llu: ", (unsigned long long)index);
+	char *rest = out->text + n;
+	size_t left = sizeof out->text - (size_t)n;
+
+	if (!story || story->code != code) {
+		write_bare(rest, left, code);
+		return;
+	}
+	bool ended_by_death =
+		story->signal != 0 || code == TINE_EEXITED || atomic_load(&story->crash.state) != 0;
+	if (story->text[0])
+		snprintf(rest, left, "%.*s", (int)left - 1, story->text);
+	else if (ended_by_death)
+		write_ending(rest, left, story, job);
+	else
+		write_returned(rest, left, code);
+	out->signal = code == TINE_EEXITED ? 0 : story->signal;
+	out->worker = story->worker;
+	out->pid = story->pid;
+	out->attempts = story->tries + 1;
+	out->address = story->crash.address;
+	size_t used = strlen(out->text);
+	if (out->attempts > 1)
+		snprintf(out->text + used, sizeof out->text - used, ", after %d attempts",
+			 out->attempts);
+}
+
+static int by_index(const void *a, const void *b)
+{
+	uint64_t x = atomic_load(&(*(tini_story *const *)a)->key),
+		 y = atomic_load(&(*(tini_story *const *)b)->key);
+
+	return x < y ? -1 : x > y;
+}
+
+static size_t list_stories(tini_job *job, tini_map *map, tini_story **list)
+{
+	size_t n = 0;
+
+	for (int i = 0; i < job->pool->slots + 2; i++)
+		for (tini_stories *b = atomic_load(&map->cell[i].stories); b; b = b->next)
+			for (uint32_t k = 0; k < b->used; k++) {
+				if (atomic_load(&b->story[k].key) == 0)
+					continue;
+				if (list)
+					list[n] = &b->story[k];
+				n++;
+			}
+	return n;
+}
+
+/* The one that fits the status: an item that was tried again may have older ones. */
+static const tini_story *find_story(tini_story **list, size_t n, uint64_t index, int code)
+{
+	const tini_story *found = NULL;
+	size_t low = 0, high = n;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (atomic_load(&list[middle]->key) < index + 1)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	for (; low < n && atomic_load(&list[low]->key) == index + 1; low++)
+		if (!found || list[low]->code == code)
+			found = list[low];
+	return found;
+}
+
+size_t tini_stories_gather(tini_job *job, tine_failure *out, size_t max)
+{
+	tini_map *map = atomic_load(&job->map);
+	size_t failed = 0, n = list_stories(job, map, NULL);
+	tini_story **list = n ? tini_alloc(n, sizeof(tini_story *)) : NULL;
+
+	if (list) {
+		list_stories(job, map, list);
+		qsort(list, n, sizeof(tini_story *), by_index);
+	}
+	for (uint64_t i = 0; i < map->count; i++) {
+		int code = atomic_load_explicit(&map->status[i], memory_order_relaxed);
+
+		if (code == 0)
+			continue;
+		if (failed < max)
+			tini_story_write(&out[failed], i, code,
+					 list ? find_story(list, n, i, code) : NULL, job);
+		failed++;
+	}
+	tini_free(list);
+	return failed;
+}

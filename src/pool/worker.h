@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef TINI_POOL_WORKER_H
+#define TINI_POOL_WORKER_H
+
+#include "pool/shared.h"
+
+/* In a forked worker process: run items until told to leave.  Does not return. */
+_Noreturn void tini_worker_main(tine_pool *pool, unsigned slot, const tini_watch *watch,
+				pid_t supervisor);
+
+/* In the supervisor: it should look at its orders.  From a worker or from the host. */
+void tini_pool_kick(tine_pool *pool);
+
+#endif
