@@ -228,9 +228,9 @@ TINI_DEFAULTS(map)
  * Python:  Pool.map(); .chunk is chunksize, but the first error does not hide the other results
  * Since:   0.1
  */
-#define tine_map(pool, task, args, count, arg_size, results, ...) \
-	tine_map_with(                                            \
-		TINI_ARGS(tine_map_args, pool, task, args, count, arg_size, results, __VA_ARGS__))
+#define tine_map(pool, task, args, count, arg_size, ...) /* results, keywords */ \
+	tine_map_with(                                                           \
+		TINI_ARGS(tine_map_args, pool, task, args, count, arg_size, __VA_ARGS__))
 TINE_API int tine_map_with(const tine_map_args *args);
 
 typedef struct tine_submit_args {
@@ -272,8 +272,8 @@ TINI_DEFAULTS(submit)
  * Python:  Pool.apply_async(), Executor.submit()
  * Since:   0.1
  */
-#define tine_submit(pool, task, arg, arg_size, ...) \
-	tine_submit_with(TINI_ARGS(tine_submit_args, pool, task, arg, arg_size, __VA_ARGS__))
+#define tine_submit(pool, task, arg, ...) /* arg_size, keywords */ \
+	tine_submit_with(TINI_ARGS(tine_submit_args, pool, task, arg, __VA_ARGS__))
 TINE_API tine_future *tine_submit_with(const tine_submit_args *args);
 
 /*

@@ -59,8 +59,8 @@ TINI_DEFAULTS(process_start)
  * Python:  multiprocessing.Process(target=, args=, daemon=).start()
  * Since:   0.1
  */
-#define tine_process_start(target, arg, ...) \
-	tine_process_start_with(TINI_ARGS(tine_process_start_args, target, arg, __VA_ARGS__))
+#define tine_process_start(target, ...) /* arg, size, keywords */ \
+	tine_process_start_with(TINI_ARGS(tine_process_start_args, target, __VA_ARGS__))
 TINE_API tine_process *tine_process_start_with(const tine_process_start_args *args);
 
 /*

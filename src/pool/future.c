@@ -70,7 +70,7 @@ static void hold(tine_pool *pool, tini_job *job)
 {
 	tini_runner *runner = tini_runner_current();
 
-	atomic_fetch_add(&pool->holders, 1);
+	tini_pool_hold(pool);
 	if (tini_pool_role(pool) != TINI_WORKER)
 		return;
 	atomic_store(&runner->slot->created, 1);

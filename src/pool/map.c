@@ -314,7 +314,7 @@ int tine_map_with(const tine_map_args *given)
 		call.deadline = tini_clock_deadline(args.deadline);
 	/* Whoever closes the pool meanwhile in another thread must leave us its memory. */
 	tine_pool *pool = call.work.pool;
-	atomic_fetch_add(&pool->holders, 1);
+	tini_pool_hold(pool);
 	rc = tini_park(pool);
 	if (rc == 0) {
 		rc = run_map_call(&call);

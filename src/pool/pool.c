@@ -208,9 +208,15 @@ static tine_pool *pool_new(const tine_pool_open_args *args, const tini_pool_kind
 	return pool;
 }
 
+void tini_pool_hold(tine_pool *pool)
+{
+	if (tini_pool_role(pool) == TINI_HOST)
+		atomic_fetch_add(&pool->holders, 1);
+}
+
 void tini_pool_let_go(tine_pool *pool)
 {
-	if (atomic_fetch_sub(&pool->holders, 1) == 1)
+	if (tini_pool_role(pool) == TINI_HOST && atomic_fetch_sub(&pool->holders, 1) == 1)
 		free_memory(pool);
 }
 

@@ -39,7 +39,8 @@ int tini_pool_check_open(const tine_pool *pool, const char *call);
 /* A `.context` that workers can see: 0, or TINE_EINVAL. */
 int tini_pool_check_context(const tine_pool *pool, const void *context, const char *call);
 
-/* Let go of one hold on the pool's memory. */
+/* Hold the pool's memory, and let go of it: the host alone.  Its workers end before it does. */
+void tini_pool_hold(tine_pool *pool);
 void tini_pool_let_go(tine_pool *pool);
 
 /* The supervisor should look at its orders. */

@@ -199,12 +199,11 @@ bool tini_repair(tine_pool *pool, unsigned s, const tini_death *death)
 }
 
 /* Nobody waits for it any more. */
-static void end_created(tine_pool *pool, tini_job *job)
+static void end_created(tini_job *job)
 {
 	if (tini_job_is(job, TINI_JOB_FREE))
 		return;
 	atomic_store(&job->creator, 0);
-	atomic_fetch_sub(&pool->holders, 1);  /* the submitter's; the pool's own keeps it above 0 */
 	if (tini_job_is(job, TINI_JOB_NEW)) { /* it was never offered */
 		tini_job_discard(job);
 		return;
@@ -227,6 +226,6 @@ void tini_repair_created(tine_pool *pool, unsigned s)
 		tini_job *job = tini_job_at(pool, i);
 
 		if (job && atomic_load(&job->creator) == s + 1)
-			end_created(pool, job);
+			end_created(job);
 	}
 }

@@ -196,8 +196,7 @@ struct tine_pool {
 	uint64_t magic;
 	const struct tini_pool_kind *kind;
 	uint64_t host;            /* tini_self_id() of the process that opened it */
-	_Atomic uint32_t holders; /* the pool itself and every future record held by users: the last
-				     frees the memory */
+	_Atomic uint32_t holders; /* the pool itself, every future and call of the host: the last frees */
 	int workers, slots;       /* slots: workers and spares */
 	int threads_per_worker;
 	/* as opened */

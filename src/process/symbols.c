@@ -2,26 +2,52 @@
 /*
  * Names for a crash's raw addresses, through libdw, in a process that lives.
  *
- * Workers are forked, so their modules lie where ours do.  One session is kept and made anew when a
- * look-up misses, as modules may have been loaded since.
+ * Workers are forked, so their modules lie where ours do.  A session holds descriptors, so it lasts
+ * for one look-up; the places found are remembered, as a thousand items may crash at the same one.
  */
 #include "process/crash.h"
 
 #include "base/os.h"
+#include "process/self.h"
 
 #include <elfutils/libdwfl.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
-static pthread_mutex_t symbols_lock = PTHREAD_MUTEX_INITIALIZER;
-static Dwfl *symbols;
-static pid_t symbols_pid;
+enum { REMEMBERED = 16, KEY_FRAMES = 4, PLACE = 160 };
 
-static Dwfl *load(void)
+typedef struct place_known {
+	const void *frames[KEY_FRAMES];
+	char text[PLACE];
+} place_known;
+
+static pthread_mutex_t symbols_lock = PTHREAD_MUTEX_INITIALIZER;
+static place_known known[REMEMBERED];
+static unsigned known_next;
+
+/* Another thread may have held the lock at the fork. */
+static void reset_lock(void)
 {
-	static const Dwfl_Callbacks callbacks = {.find_elf = dwfl_linux_proc_find_elf,
+	pthread_mutex_init(&symbols_lock, NULL);
+}
+
+/* As libdw does it, but not for those that this program executes. */
+static int find_elf(Dwfl_Module *module, void **data, const char *name, Dwarf_Addr base,
+		    char **file, Elf **elf)
+{
+	int fd = dwfl_linux_proc_find_elf(module, data, name, base, file, elf);
+
+	if (fd >= 0)
+		fcntl(fd, F_SETFD, FD_CLOEXEC);
+	return fd;
+}
+
+static Dwfl *open_session(void)
+{
+	static const Dwfl_Callbacks callbacks = {.find_elf = find_elf,
 						 .find_debuginfo = dwfl_standard_find_debuginfo};
 	Dwfl *dwfl = dwfl_begin(&callbacks);
 
@@ -31,23 +57,6 @@ static Dwfl *load(void)
 		dwfl = NULL;
 	}
 	return dwfl;
-}
-
-/* Under symbols_lock.  A child of fork() must not use its parent's session: it makes its own. */
-static Dwfl_Module *module_of(Dwarf_Addr address)
-{
-	Dwfl_Module *module = NULL;
-
-	if (symbols && symbols_pid == getpid())
-		module = dwfl_addrmodule(symbols, address);
-	if (!module) {
-		if (symbols && symbols_pid == getpid())
-			dwfl_end(symbols);
-		symbols = load();
-		symbols_pid = getpid();
-		module = symbols ? dwfl_addrmodule(symbols, address) : NULL;
-	}
-	return module;
 }
 
 /* Frames of libc and of the unwinder say nothing about whose fault it was. */
@@ -64,11 +73,11 @@ static bool is_system_module(const char *path)
 	return false;
 }
 
-static bool tell_frame(const void *frame, bool exact, bool any_module, char *text, size_t size)
+static bool tell_frame(Dwfl *dwfl, const void *frame, bool exact, bool any_module, char *text, size_t size)
 {
 	Dwarf_Addr address = (Dwarf_Addr)(uintptr_t)frame -
 			     (exact ? 0 : 1); /* a return address is after its call */
-	Dwfl_Module *module = frame ? module_of(address) : NULL;
+	Dwfl_Module *module = frame ? dwfl_addrmodule(dwfl, address) : NULL;
 	const char *path =
 		module ? dwfl_module_info(module, NULL, NULL, NULL, NULL, NULL, NULL, NULL) : NULL;
 
@@ -88,14 +97,32 @@ static bool tell_frame(const void *frame, bool exact, bool any_module, char *tex
 	return true;
 }
 
+static void look_up(const tini_crash *crash, char *text, size_t size)
+{
+	Dwfl *dwfl = open_session();
+	bool told = false;
+
+	/* The innermost frame is where the signal struck, exactly; the others are return addresses. */
+	for (int any = 0; dwfl && any < 2 && !told; any++)
+		for (int i = 0; i < crash->depth && i < TINI_CRASH_FRAMES && !told; i++)
+			told = tell_frame(dwfl, crash->frames[i], i == 0, any, text, size);
+	if (dwfl)
+		dwfl_end(dwfl);
+}
+
+/* Under symbols_lock. */
 static void tell_place(const tini_crash *crash, char *text, size_t size)
 {
-	/* The innermost frame is where the signal struck, exactly; the others are return addresses.
-	 */
-	for (int any = 0; any < 2; any++)
-		for (int i = 0; i < crash->depth && i < TINI_CRASH_FRAMES; i++)
-			if (tell_frame(crash->frames[i], i == 0, any, text, size))
-				return;
+	for (int i = 0; i < REMEMBERED; i++)
+		if (known[i].text[0] &&
+		    memcmp(known[i].frames, crash->frames, sizeof known[i].frames) == 0) {
+			snprintf(text, size, "%s", known[i].text);
+			return;
+		}
+	look_up(crash, text, size);
+	place_known *next = &known[known_next++ % REMEMBERED];
+	memcpy(next->frames, crash->frames, sizeof next->frames);
+	snprintf(next->text, sizeof next->text, "%s", text);
 }
 
 /* An address that is mapped here but was not in the worker is private memory of this process, of
@@ -118,11 +145,12 @@ static bool is_private_here(const void *address)
 
 void tini_crash_tell(const tini_crash *crash, char *text, size_t size)
 {
-	char place[160] = "";
+	char place[PLACE] = "";
 
 	text[0] = '\0';
 	if (atomic_load(&crash->state) != 2)
 		return;
+	tini_self_on_fork(reset_lock);
 	pthread_mutex_lock(&symbols_lock);
 	tell_place(crash, place, sizeof place);
 	pthread_mutex_unlock(&symbols_lock);
