@@ -12,10 +12,11 @@
 #else
 #include <stddef.h>
 
-/* Called with the name of each point that is passed; NULL outside the tests.  Set it before there are threads. */
+/* Called with the name of each point that is passed; NULL outside the tests.  Set it before there
+ * are threads. */
 extern void (*tini_kill_hook)(const char *name) __attribute__((visibility("hidden")));
 
-#define TINI_KILL_POINT(name)                                                                      \
+#define TINI_KILL_POINT(name) \
 	(__builtin_expect(tini_kill_hook != NULL, 0) ? tini_kill_hook(name) : (void)0)
 #endif
 

@@ -3,12 +3,13 @@
  * The table of actors: one word each, so that joining, being adopted and leaving are one step.
  *
  *          |63      34|33    24|23  2|1   0|
- *   LIVE   |start time|pid ns  | pid |state|     start time in clock ticks and namespace cut to these bits
- *   ADOPTED|          adopter        |state|
+ *   LIVE   |start time|pid ns  | pid |state|     start time in clock ticks and namespace cut to
+ * these bits ADOPTED|          adopter        |state|
  *
- * Only a certain death counts, as the dead actor's half-done work is undone: the kernel must say that there is no such
- * process, or one that was started at another time, or a zombie without threads.  A pid of another pid namespace
- * means nothing here: such an actor is never taken for dead, and what it was in the middle of stays as it is.
+ * Only a certain death counts, as the dead actor's half-done work is undone: the kernel must say
+ * that there is no such process, or one that was started at another time, or a zombie without
+ * threads.  A pid of another pid namespace means nothing here: such an actor is never taken for
+ * dead, and what it was in the middle of stays as it is.
  */
 #include "heap/actor.h"
 
@@ -39,10 +40,22 @@ void tini_actor_forked(void)
 	pthread_mutex_init(&joining, NULL);
 }
 
-static unsigned state_of(uint64_t w) { return w & 3; }
-static pid_t pid_of(uint64_t w) { return (pid_t)(w >> 2 & 0x3fffff); }
-static unsigned namespace_of(uint64_t w) { return w >> 24 & 1023; }
-static uint64_t start_of(uint64_t w) { return w >> 34; }
+static unsigned state_of(uint64_t w)
+{
+	return w & 3;
+}
+static pid_t pid_of(uint64_t w)
+{
+	return (pid_t)(w >> 2 & 0x3fffff);
+}
+static unsigned namespace_of(uint64_t w)
+{
+	return w >> 24 & 1023;
+}
+static uint64_t start_of(uint64_t w)
+{
+	return w >> 34;
+}
 
 static uint64_t adopted_word(unsigned adopter)
 {
@@ -117,7 +130,8 @@ bool tini_actor_is_live(unsigned actor)
 	       state_of(atomic_load(&tini_the_heap.actors[actor])) == LIVE;
 }
 
-/* A zombie without other threads: a leader that has called pthread_exit() is a zombie too, and its process lives. */
+/* A zombie without other threads: a leader that has called pthread_exit() is a zombie too, and its
+ * process lives. */
 static bool is_dead_zombie(pid_t pid)
 {
 	char path[64], text[1024];

@@ -2,9 +2,10 @@
 /*
  * Actors: the processes that have something in the heap.
  *
- * An actor's number stands in every word that it owns or is in the middle of changing.  It is free for another process
- * only after its death has been mended everywhere, by one adopter at a time: who else comes goes away again, and
- * where the adopter dies too, its own adopter inherits the work.
+ * An actor's number stands in every word that it owns or is in the middle of changing.  It is free
+ * for another process only after its death has been mended everywhere, by one adopter at a time:
+ * who else comes goes away again, and where the adopter dies too, its own adopter inherits the
+ * work.
  *
  *   FREE -> LIVE(pid, start time, pid namespace) -> ADOPTED(by an actor) -> FREE
  */
@@ -34,8 +35,8 @@ unsigned tini_actor_top(void);
 
 bool tini_actor_is_live(unsigned actor); /* by the table: it is not yet known to be dead */
 
-/* Become the adopter of an actor: where it has this pid (0: any) and is certainly dead, or where its adopter was
- * `heir_of` (0: nobody).  False where it is alive or someone else's. */
+/* Become the adopter of an actor: where it has this pid (0: any) and is certainly dead, or where
+ * its adopter was `heir_of` (0: nobody).  False where it is alive or someone else's. */
 bool tini_actor_claim_dead(unsigned actor, pid_t pid);
 bool tini_actor_inherit(unsigned actor, unsigned heir_of);
 

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Adoption: what a dead actor was in the middle of is finished or undone, and its blocks are marked as orphans.
+ * Adoption: what a dead actor was in the middle of is finished or undone, and its blocks are marked
+ * as orphans.
  *
- * The adopter walks both tables from unit 0.  The dead change nothing any more, and whatever others change only takes
- * from the dead: so a TENTATIVE unit that no HEAD before it covers is half a claim, for good.  Every step may be done
- * twice; the number of the dead is free only at the end, so that an adopter's own adopter can begin again.
+ * The adopter walks both tables from unit 0.  The dead change nothing any more, and whatever others
+ * change only takes from the dead: so a TENTATIVE unit that no HEAD before it covers is half a
+ * claim, for good.  Every step may be done twice; the number of the dead is free only at the end,
+ * so that an adopter's own adopter can begin again.
  */
 #include "heap/adopt.h"
 

@@ -1,34 +1,35 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The sizes of small blocks: about four steps per doubling, so that less than a fifth of a block is waste.
+ * The sizes of small blocks: about four steps per doubling, so that less than a fifth of a block is
+ * waste.
  *
- * From 64 bytes on they are multiples of 64, so that no two blocks share a cache line; from 4 KiB on they are what
- * fits a whole number of times into a page.
+ * From 64 bytes on they are multiples of 64, so that no two blocks share a cache line; from 4 KiB
+ * on they are what fits a whole number of times into a page.
  */
 #include "heap/slab.h"
 
 #define BLOCKS(size) ((uint32_t)(TINI_PAGE / (size)))
 #define WORDS(size) ((BLOCKS(size) + TINI_WORD_BLOCKS - 1) / TINI_WORD_BLOCKS)
 #define IN_LAST(size) (BLOCKS(size) - (WORDS(size) - 1) * TINI_WORD_BLOCKS)
-#define CLASS(size)                                                                                \
-	{                                                                                          \
-		size, BLOCKS(size), (uint32_t)(((uint64_t)1 << 32) / (size)) + 1, WORDS(size),     \
-			TINI_EVEN_BITS & (((uint64_t)1 << (2 * IN_LAST(size))) - 1)                \
+#define CLASS(size)                                                                            \
+	{                                                                                      \
+		size, BLOCKS(size), (uint32_t)(((uint64_t)1 << 32) / (size)) + 1, WORDS(size), \
+			TINI_EVEN_BITS &(((uint64_t)1 << (2 * IN_LAST(size))) - 1)             \
 	}
 
 const tini_class tini_classes[TINI_CLASSES] = {
-	CLASS(16),    CLASS(32),    CLASS(48),                   /* a quarter line and so on */
-	CLASS(64),    CLASS(128),   CLASS(192),   CLASS(256),    /* whole lines */
-	CLASS(320),   CLASS(384),   CLASS(448),   CLASS(512),
-	CLASS(640),   CLASS(768),   CLASS(896),   CLASS(1024),
-	CLASS(1280),  CLASS(1536),  CLASS(1792),  CLASS(2048),
-	CLASS(2560),  CLASS(3072),  CLASS(3584),  CLASS(4096),
-	CLASS(4672),  CLASS(5440),  CLASS(6528),  CLASS(8192),   /* 14, 12, 10, 8 of them in a page */
-	CLASS(9344),  CLASS(10880), CLASS(13056), CLASS(16384),  /* 7, 6, 5, 4 */
-	CLASS(21824), CLASS(32768),                              /* 3, 2 */
+	CLASS(16),    CLASS(32),    CLASS(48),                /* a quarter line and so on */
+	CLASS(64),    CLASS(128),   CLASS(192),   CLASS(256), /* whole lines */
+	CLASS(320),   CLASS(384),   CLASS(448),   CLASS(512),   CLASS(640),  CLASS(768),
+	CLASS(896),   CLASS(1024),  CLASS(1280),  CLASS(1536),  CLASS(1792), CLASS(2048),
+	CLASS(2560),  CLASS(3072),  CLASS(3584),  CLASS(4096),  CLASS(4672), CLASS(5440),
+	CLASS(6528),  CLASS(8192), /* 14, 12, 10, 8 of them in a page */
+	CLASS(9344),  CLASS(10880), CLASS(13056), CLASS(16384), /* 7, 6, 5, 4 */
+	CLASS(21824), CLASS(32768),                             /* 3, 2 */
 };
 
-/* From 320 bytes on there are four classes to a doubling: the leading bits of size - 1 give a first guess. */
+/* From 320 bytes on there are four classes to a doubling: the leading bits of size - 1 give a first
+ * guess. */
 unsigned tini_class_for(size_t size)
 {
 	if (size <= 48)
@@ -40,8 +41,8 @@ unsigned tini_class_for(size_t size)
 	if (class >= TINI_CLASSES)
 		class = TINI_CLASSES - 1;
 	while (class > 0 && tini_classes[class - 1].size >= size)
-		class--;
+		class --;
 	while (tini_classes[class].size < size)
-		class++;
+		class ++;
 	return class;
 }

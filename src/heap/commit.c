@@ -2,13 +2,15 @@
 /*
  * Commit before hand-out: the kernel's only other answer to a page that it has not got is a signal.
  *
- * Two limits are in the way.  A control group's memory limit has no clean error, it ends in the OOM killer: so the
- * headroom is read first, once per 64 MiB or 100 ms where little is needed at a time.  Everything
- * else (the tmpfs is full, strict overcommit) the kernel tells when it is asked to allocate: fallocate() for arrays,
- * which leaves zeroing to the first touch; MADV_POPULATE_WRITE for small pages, which saves the faults too.
+ * Two limits are in the way.  A control group's memory limit has no clean error, it ends in the OOM
+ * killer: so the headroom is read first, once per 64 MiB or 100 ms where little is needed at a
+ * time.  Everything else (the tmpfs is full, strict overcommit) the kernel tells when it is asked
+ * to allocate: fallocate() for arrays, which leaves zeroing to the first touch; MADV_POPULATE_WRITE
+ * for small pages, which saves the faults too.
  *
- * A user's task may have closed our descriptors, or closed them and opened files under their numbers.  A descriptor
- * is used only where it is still our file; elsewhere advice by address does the same.
+ * A user's task may have closed our descriptors, or closed them and opened files under their
+ * numbers.  A descriptor is used only where it is still our file; elsewhere advice by address does
+ * the same.
  */
 #include "heap/commit.h"
 
@@ -38,15 +40,16 @@ enum {
 const char *tini_commit_root = "";
 
 /*
- * The allowance is shared: many workers together do not use more than one would.  Relaxed: its two words pair with
- * nothing, at the worst the limits are read once too often.
+ * The allowance is shared: many workers together do not use more than one would.  Relaxed: its two
+ * words pair with nothing, at the worst the limits are read once too often.
  */
 static bool take_allowance(size_t bytes)
 {
 	tini_control *control = tini_the_heap.control;
 	uint64_t left = atomic_load_explicit(&control->allowance, memory_order_relaxed);
 
-	if (left < bytes || tini_clock_now() > atomic_load_explicit(&control->allowance_ends, memory_order_relaxed))
+	if (left < bytes ||
+	    tini_clock_now() > atomic_load_explicit(&control->allowance_ends, memory_order_relaxed))
 		return false;
 	do
 		if (left < bytes)

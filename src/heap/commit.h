@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Memory behind the heap's addresses: made sure of before a block is handed out, given back when it is free.
+ * Memory behind the heap's addresses: made sure of before a block is handed out, given back when it
+ * is free.
  *
  * Nothing here sets tine_last_error(): the caller may find memory elsewhere.
  */
@@ -27,10 +28,12 @@ typedef struct tini_lack {
 /* May so many bytes more be used?  True, or false with the limit in *lack. */
 bool tini_commit_allowed(size_t bytes, tini_lack *lack);
 
-/* Back these bytes of a part, so that no touch of them can fail.  Page multiples.  False: why is in *lack. */
+/* Back these bytes of a part, so that no touch of them can fail.  Page multiples.  False: why is in
+ * *lack. */
 bool tini_commit(int part, void *at, size_t bytes, tini_lack *lack);
 
-/* Give the pages back: they read as zeros afterwards.  Cannot fail (at the worst they are kept and zeroed). */
+/* Give the pages back: they read as zeros afterwards.  Cannot fail (at the worst they are kept and
+ * zeroed). */
 void tini_give_back(int part, void *at, size_t bytes);
 
 /* Bytes of a part's file that are backed; `unknown` where the descriptor is gone. */

@@ -2,8 +2,8 @@
 /*
  * Death inside the heap: at every step by its name, and at random under load.
  *
- * After each the heap must be whole, every live block must be an orphan, handed over or ours, and when all of them
- * have been freed nothing may be in use and no page may be backed.
+ * After each the heap must be whole, every live block must be an orphan, handed over or ours, and
+ * when all of them have been freed nothing may be in use and no page may be backed.
  */
 #include "kit/kit.h"
 
@@ -36,7 +36,8 @@
 enum { SLOTS = 4096, NEW = 1, BUSY = 2 };
 
 typedef struct world {
-	_Atomic uintptr_t slot[SLOTS]; /* a block; | NEW: not yet handed over; | BUSY: someone frees it */
+	_Atomic uintptr_t
+		slot[SLOTS]; /* a block; | NEW: not yet handed over; | BUSY: someone frees it */
 	_Atomic uint64_t operations;
 	_Atomic uint64_t wrong; /* stamps that were not those written */
 } world;
@@ -46,7 +47,8 @@ static world *shared;
 static void make_world(void)
 {
 	if (!shared)
-		shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+		shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE,
+			      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (shared == MAP_FAILED || tini_heap_start())
 		abort();
 }
@@ -128,15 +130,20 @@ static void assert_nothing_lost(size_t ours)
 /* ---- every step by its name */
 
 static const char *const points[] = {
-	"actor-joined",  "run-reaching",   "run-claiming",    "run-unclaiming",  "run-claimed",
-	"run-committed", "run-published",  "run-emptying",    "run-emptied",     "run-marking",
-	"run-releasing", "run-freeing",    "run-freed",       "run-mending",     "slab-taken",
-	"slab-heated",   "slab-claimed",   "slab-tagged",     "slab-cleared",    "slab-published",
-	"slab-freed",    "slab-closing",   "slab-shutting",   "slab-shut",       "slab-reopening",
-	"slab-orphaning", "slab-abandoned", "adopt-claimed",  "adopt-mending",   "adopt-undoing",
-	"adopt-mended",  "adopt-inherited",
+	"actor-joined",   "run-reaching",    "run-claiming",  "run-unclaiming", "run-claimed",
+	"run-committed",  "run-published",   "run-emptying",  "run-emptied",    "run-marking",
+	"run-releasing",  "run-freeing",     "run-freed",     "run-mending",    "slab-taken",
+	"slab-heated",    "slab-claimed",    "slab-tagged",   "slab-cleared",   "slab-published",
+	"slab-freed",     "slab-closing",    "slab-shutting", "slab-shut",      "slab-reopening",
+	"slab-orphaning", "slab-abandoned",  "adopt-claimed", "adopt-mending",  "adopt-undoing",
+	"adopt-mended",   "adopt-inherited",
 };
-enum { POINTS = sizeof(points) / sizeof(points[0]), UNKNOWN_POINT = 77, NOT_REACHED = 78, LOST_BLOCK = 79 };
+enum {
+	POINTS = sizeof(points) / sizeof(points[0]),
+	UNKNOWN_POINT = 77,
+	NOT_REACHED = 78,
+	LOST_BLOCK = 79
+};
 
 static const char *deadly; /* die there, */
 static long hits_left;     /* after so many times */
@@ -183,7 +190,8 @@ static void die_at(const char *name, long hits)
 /* Blocks of all kinds: some kept, some handed over, some freed. */
 static void use_blocks(int slots_from)
 {
-	const size_t sizes[] = {16, 48, 100, 1000, 5000, 30000, 70000, 300000, 1 << 20, 3 << 20, 9 << 20};
+	const size_t sizes[] = {16,    48,     100,     1000,    5000,   30000,
+				70000, 300000, 1 << 20, 3 << 20, 9 << 20};
 	enum { N = sizeof(sizes) / sizeof(sizes[0]) };
 	void *p[3 * N];
 
@@ -305,7 +313,8 @@ static void test_each_step(void **state)
 
 static void test_chain_of_adopters(void **state)
 {
-	static const char *const steps[] = {"adopt-claimed", "adopt-mending", "adopt-mended", "adopt-inherited"};
+	static const char *const steps[] = {"adopt-claimed", "adopt-mending", "adopt-mended",
+					    "adopt-inherited"};
 	pid_t first, dead;
 
 	(void)state;
@@ -404,7 +413,7 @@ static void take_from_slot(void)
 
 	if (!p || p & (NEW | BUSY) || !atomic_compare_exchange_strong(slot, &p, p | BUSY))
 		return;
-	drop_block((void *)p); // NOLINT(performance-no-int-to-ptr)
+	drop_block((void *)p);
 	atomic_store(slot, 0);
 }
 

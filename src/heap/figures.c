@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Figures, by walking the tables: nothing is counted on the way, as a count and what it counts cannot change in one
- * step, and a death between the two would leave the count wrong for ever.
+ * Figures, by walking the tables: nothing is counted on the way, as a count and what it counts
+ * cannot change in one step, and a death between the two would leave the count wrong for ever.
  */
 #include "heap/figures.h"
 
@@ -60,7 +60,7 @@ static void walk_slab(const walk *walk, uint32_t page, uint64_t page_word)
 		uint64_t w = atomic_load(&tini_the_heap.slabs[page].words[i]);
 		if (tini_word_tag(w) == tini_tag_of(page_word))
 			walk_slab_word(walk, page_word, blocks, w);
-		blocks += TINI_WORD_BLOCKS * (size_t)class->size;
+		blocks += TINI_WORD_BLOCKS * (size_t) class->size;
 	}
 }
 

@@ -8,12 +8,13 @@
 
 typedef struct tini_seen {
 	void *block;
-	size_t size;   /* usable */
+	size_t size; /* usable */
 	bool orphaned, given, lazy;
 	unsigned actor; /* that allocated it; 0: not known any more */
 } tini_seen;
 
-/* Call see() for every live block.  Others may go on meanwhile: then a block may be missed or be gone. */
+/* Call see() for every live block.  Others may go on meanwhile: then a block may be missed or be
+ * gone. */
 void tini_heap_walk(void (*see)(void *context, const tini_seen *seen), void *context);
 
 /* Bytes of the longest row of free units. */

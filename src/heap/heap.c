@@ -66,18 +66,20 @@ static void tell(const char *call, size_t size, const tini_lack *lack)
 	char asked[TINI_SIZE_TEXT], left[TINI_SIZE_TEXT];
 
 	tini_size_text(asked, size);
-	tini_size_text(left, lack->what == TINI_LACK_ADDRESSES ? tini_heap_largest_free() : lack->available);
+	tini_size_text(left, lack->what == TINI_LACK_ADDRESSES ? tini_heap_largest_free()
+							       : lack->available);
 	switch (lack->what) {
 	case TINI_LACK_HEADROOM:
-		tini_error_set(TINE_ENOMEM, "%s: %s asked, %s leaves %s", call, asked, lack->limit, left);
+		tini_error_set(TINE_ENOMEM, "%s: %s asked, %s leaves %s", call, asked, lack->limit,
+			       left);
 		break;
 	case TINI_LACK_BACKING:
-		tini_error_set_errno(TINE_ENOMEM, lack->errnum, "%s: %s asked, the system gives no memory", call,
-				     asked);
+		tini_error_set_errno(TINE_ENOMEM, lack->errnum,
+				     "%s: %s asked, the system gives no memory", call, asked);
 		break;
 	case TINI_LACK_ACTORS:
-		tini_error_set(TINE_ENOMEM, "%s: %s asked, and more than %d processes use the heap", call, asked,
-			       TINI_ACTOR_LIMIT - 1);
+		tini_error_set(TINE_ENOMEM, "%s: %s asked, and more than %d processes use the heap",
+			       call, asked, TINI_ACTOR_LIMIT - 1);
 		break;
 	default:
 		tini_error_set(TINE_ENOMEM,
@@ -104,7 +106,8 @@ static void *allocate(const char *call, size_t size, bool lazy)
 	if (!atomic_load_explicit(&tini_heap_runs, memory_order_acquire) && tini_heap_start())
 		return NULL;
 	if (tini_fault_now(TINI_FAULT_SHARED))
-		return TINI_FAIL_NULL(TINE_ENOMEM, "%s: an allocation that a test makes fail", call);
+		return TINI_FAIL_NULL(TINE_ENOMEM, "%s: an allocation that a test makes fail",
+				      call);
 	if (!atomic_load_explicit(&tini_actor_cached, memory_order_relaxed))
 		tini_adopt_some();
 	void *p = try_alloc(size, lazy, &lack);
@@ -137,7 +140,8 @@ static bool find(const void *p, found *f)
 	size_t offset = (size_t)((const char *)p - table->base);
 	f->first = (uint32_t)(offset / table->unit_bytes);
 	if (f->first >= atomic_load_explicit(&table->marks->top, memory_order_relaxed))
-		return false; /* relaxed: whoever has a live block was given it after top was raised */
+		return false; /* relaxed: whoever has a live block was given it after top was raised
+			       */
 	f->w = atomic_load(&table->words[f->first]);
 	offset %= table->unit_bytes;
 	if (tini_is_slab(f->w)) {
@@ -198,7 +202,8 @@ static void deallocate(const char *call, void *p)
 	if (!p)
 		return;
 	if (!find(p, &f))
-		tini_error_set(TINE_EINVAL, "%s: no live block of the shared heap begins at %p", call, p);
+		tini_error_set(TINE_EINVAL, "%s: no live block of the shared heap begins at %p",
+			       call, p);
 	else if (f.table)
 		free_run(call, p, &f);
 	else if (!tini_block_free(&f.block))
@@ -241,7 +246,8 @@ void *tine_shared_alloc_with(const tine_shared_alloc_args *args)
 {
 	tine_shared_alloc_args a;
 
-	if (args && args->struct_size == sizeof(a)) /* the one call here that counts in nanoseconds */
+	if (args &&
+	    args->struct_size == sizeof(a)) /* the one call here that counts in nanoseconds */
 		a = *args;
 	else if (tini_options_copy(&a, sizeof(a), args, "tine_shared_alloc"))
 		return NULL;

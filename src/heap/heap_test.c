@@ -120,7 +120,8 @@ static void test_sizes(void **state)
 		for (size_t size = power - 2; size <= power + 2; size++)
 			check_size(size);
 	for (unsigned i = 0; i < TINI_CLASSES; i++)
-		for (size_t size = tini_classes[i].size - 1; size <= tini_classes[i].size + 1; size++)
+		for (size_t size = tini_classes[i].size - 1; size <= tini_classes[i].size + 1;
+		     size++)
 			check_size(size);
 	assert_int_equal(figures().in_use, 0);
 }
@@ -186,7 +187,7 @@ static void fill_block(block *b)
 
 static void drop_block(block *b)
 {
-	for (size_t i = 0; i < b->size; i += b->size > 4096 ? 997 : 1)
+	for (size_t i = 0; i<b->size; i += b->size> 4096 ? 997 : 1)
 		assert_int_equal(b->p[i], b->fill);
 	tine_shared_free(b->p);
 	b->p = NULL;
@@ -263,7 +264,8 @@ static void test_misuse(void **state)
 			assert_bad_free(p + inside, "");
 		assert_int_equal(tini_heap_block_size(p + 1), 0);
 		if (sizes[i] >= 200000)
-			assert_bad_free(p + (sizes[i] > 1 << 20 ? 2 << 20 : 65536), "no live block");
+			assert_bad_free(p + (sizes[i] > 1 << 20 ? 2 << 20 : 65536),
+					"no live block");
 		tine_shared_free(p);
 		assert_bad_free(p, "");
 		tini_heap_hand_over(p);
@@ -395,7 +397,8 @@ static void test_faults(void **state)
 	kit_each_fault(TINI_FAULT_SHARED, use_all_kinds, NULL);
 	kit_each_fault(TINI_FAULT_SYSTEM, use_all_kinds, NULL);
 	assert_int_equal(figures().in_use, 0);
-	unsigned char *p = tini_heap_alloc(1 << 20); /* where giving back failed, the pages were zeroed */
+	unsigned char *p =
+		tini_heap_alloc(1 << 20); /* where giving back failed, the pages were zeroed */
 	assert_true(all_zero(p, 1 << 20));
 	tini_heap_free(p);
 }

@@ -9,14 +9,16 @@
  *   |     actors         one word per actor
  *   |     page words     one per 64 KiB page of `small`
  *   |     granule words  one per 2 MiB granule of `arrays`
- *   |     slabs          one descriptor per page: outside the page, so that a stray store into blocks cannot hurt it
+ *   |     slabs          one descriptor per page: outside the page, so that a stray store into
+ * blocks cannot hurt it
  *   +-- guard, 2 MiB
- *   +-- small (memfd)    1/8 of the reservation: slabs, and runs of pages for blocks of 32 KiB to 1 MiB
+ *   +-- small (memfd)    1/8 of the reservation: slabs, and runs of pages for blocks of 32 KiB to 1
+ * MiB
  *   +-- guard, 2 MiB
  *   +-- arrays (huge=always tmpfs, else memfd)  the rest: runs of granules
  *
- * A table word costs memory only once it has been touched, and a mere look allocates it (the files are not private):
- * so a table is never looked at above its `top`.
+ * A table word costs memory only once it has been touched, and a mere look allocates it (the files
+ * are not private): so a table is never looked at above its `top`.
  */
 #ifndef TINI_HEAP_LAYOUT_H
 #define TINI_HEAP_LAYOUT_H
@@ -37,13 +39,16 @@ enum {
 	TINI_SLAB_WORDS = 171, /* 4096 blocks of 16 bytes, 24 in a word */
 };
 
-/* What processes know about a table beside its words; all of it may be wrong but `top`, and only search looks at it. */
+/* What processes know about a table beside its words; all of it may be wrong but `top`, and only
+ * search looks at it. */
 typedef struct tini_marks {
 	_Alignas(64) _Atomic uint32_t top; /* no unit from here on has ever been used */
-	_Atomic uint32_t hint[TINI_HINTS]; /* hint[k]: rows of 2^k units or more are worth looking for from here */
+	_Atomic uint32_t hint[TINI_HINTS]; /* hint[k]: rows of 2^k units or more are worth looking
+					      for from here */
 } tini_marks;
 
-/* A slab's blocks.  Written by whoever holds the page TENTATIVE, by its closer, and block by block by all. */
+/* A slab's blocks.  Written by whoever holds the page TENTATIVE, by its closer, and block by block
+ * by all. */
 typedef struct tini_slab {
 	_Alignas(64) tini_word words[TINI_SLAB_WORDS];
 	_Atomic uint32_t tag; /* of the last incarnation: even, only grows */
@@ -52,7 +57,8 @@ typedef struct tini_slab {
 typedef struct tini_control {
 	uint64_t magic;
 	uint64_t base, reserved; /* for a process that maps the files itself */
-	_Atomic uint64_t allowance;     /* bytes that may be committed before the limits are read again, */
+	_Atomic uint64_t
+		allowance; /* bytes that may be committed before the limits are read again, */
 	_Atomic int64_t allowance_ends; /* before this moment */
 	_Atomic uint32_t actor_top;
 	tini_marks marks[2];
@@ -60,11 +66,11 @@ typedef struct tini_control {
 
 /* A table of units.  Private to the process, constant. */
 typedef struct tini_table {
-	char *base;        /* of the first unit */
+	char *base; /* of the first unit */
 	size_t unit_bytes;
 	uint32_t units;
-	int part;          /* the part that the units lie in */
-	tini_word *words;  /* one per unit */
+	int part;         /* the part that the units lie in */
+	tini_word *words; /* one per unit */
 	tini_marks *marks;
 } tini_table;
 
@@ -72,10 +78,10 @@ enum { TINI_CONTROL, TINI_SMALL, TINI_ARRAYS, TINI_PARTS };
 
 typedef struct tini_part {
 	char *base;
-	size_t length;  /* of its file; the guard lies behind it */
-	int fd;         /* a user's task may have closed it: see commit.c */
-	bool huge;      /* its file is on a tmpfs with huge pages */
-	dev_t device;   /* of its file */
+	size_t length; /* of its file; the guard lies behind it */
+	int fd;        /* a user's task may have closed it: see commit.c */
+	bool huge;     /* its file is on a tmpfs with huge pages */
+	dev_t device;  /* of its file */
 	ino_t inode;
 } tini_part;
 
@@ -95,7 +101,8 @@ extern _Atomic bool tini_heap_runs __attribute__((visibility("hidden"))); /* the
 
 static inline bool tini_part_has(int part, const void *p)
 {
-	return (size_t)((const char *)p - tini_the_heap.part[part].base) < tini_the_heap.part[part].length;
+	return (size_t)((const char *)p - tini_the_heap.part[part].base) <
+	       tini_the_heap.part[part].length;
 }
 
 static inline char *tini_unit_address(const tini_table *table, uint32_t unit)
@@ -103,7 +110,8 @@ static inline char *tini_unit_address(const tini_table *table, uint32_t unit)
 	return table->base + unit * table->unit_bytes;
 }
 
-/* Fill in the geometry for a reservation of that size at base; false where it is too small or too large. */
+/* Fill in the geometry for a reservation of that size at base; false where it is too small or too
+ * large. */
 bool tini_layout(tini_heap *heap, char *base, size_t size);
 
 enum { TINI_GUARD = 2 << 20 };

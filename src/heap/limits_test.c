@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The heap where something is scarce or gone: limits, the environment, descriptors, memory.  Each in its own process. */
+/* The heap where something is scarce or gone: limits, the environment, descriptors, memory.  Each
+ * in its own process. */
 #include "kit/kit.h"
 
 #include <fcntl.h>
@@ -197,7 +198,8 @@ static int fill_small_heap(void *arg)
 		size_t n = fill(p, size);
 		if (n < MANY)
 			expect_told(TINE_ENOMEM, "largest free");
-		/* an eighth is for blocks of up to 1 MiB; those that are runs have the granules, too */
+		/* an eighth is for blocks of up to 1 MiB; those that are runs have the granules,
+		 * too */
 		kit_expect(n * size > (size <= MIB ? 7 * MIB : 40 * MIB) || n == MANY);
 		kit_expect(!tine_shared_alloc(size) || n == MANY);
 		kit_expect(figures().in_use >= n * size);
@@ -303,13 +305,15 @@ static int without_descriptors(void *arg)
 		kit_expect(fcntl(fds[i], F_GETFD) & FD_CLOEXEC);
 		close(fds[i]);
 		if (arg)
-			kit_expect(dup2(open(arg, O_RDWR | O_CREAT | O_TRUNC, 0600), fds[i]) == fds[i]);
+			kit_expect(dup2(open(arg, O_RDWR | O_CREAT | O_TRUNC, 0600), fds[i]) ==
+				   fds[i]);
 	}
 	use();
 	struct stat file;
 	for (int i = 0; arg && i < n; i++)
 		kit_expect(!fstat(fds[i], &file) && file.st_size == 0);
-	for (int round = 0; round < 2; round++) { /* the only way left to give back fails: the pages are zeroed */
+	for (int round = 0; round < 2;
+	     round++) { /* the only way left to give back fails: the pages are zeroed */
 		char *p = tine_shared_alloc(100000);
 		memset(p, 0xff, 100000);
 		tini_fault_arm(TINI_FAULT_SYSTEM, 1);
@@ -388,8 +392,9 @@ static int with_taken_addresses(void *arg)
 	int taken = *(int *)arg;
 
 	for (int i = 0; i < taken; i++)
-		kit_expect(mmap((void *)(addresses[i] + ((size_t)1 << 30)), 4096, PROT_NONE, // NOLINT
-				MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0) != MAP_FAILED);
+		kit_expect(mmap((void *)(addresses[i] + ((size_t)1 << 30)), 4096, PROT_NONE,
+				MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1,
+				0) != MAP_FAILED);
 	if (taken == 3) {
 		kit_expect(tini_heap_start() == TINE_ENOMEM);
 		expect_told(TINE_ENOMEM, "taken");
@@ -412,10 +417,10 @@ static void test_taken_addresses(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_limits),        cmocka_unit_test(test_asked_size),
-		cmocka_unit_test(test_full),          cmocka_unit_test(test_little_memory),
-		cmocka_unit_test(test_descriptors),   cmocka_unit_test(test_locked_pages),
-		cmocka_unit_test(test_start_faults),  cmocka_unit_test(test_taken_addresses),
+		cmocka_unit_test(test_limits),       cmocka_unit_test(test_asked_size),
+		cmocka_unit_test(test_full),         cmocka_unit_test(test_little_memory),
+		cmocka_unit_test(test_descriptors),  cmocka_unit_test(test_locked_pages),
+		cmocka_unit_test(test_start_faults), cmocka_unit_test(test_taken_addresses),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

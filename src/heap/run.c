@@ -2,16 +2,18 @@
 /*
  * Runs of units over a table of words, without a lock.
  *
- *   claim    FREE -> TENTATIVE one by one, from the first to the last; an obstacle: back again, go on behind it
- *   publish  one store, TENTATIVE -> HEAD, hands the whole row out; the other words stay as they are
- *   free     one swap, HEAD -> EMPTYING, decides who frees it; pages go back; every other unit -> RELEASED,
- *            EMPTYING -> RELEASING, each RELEASED -> FREE, the head last
+ *   claim    FREE -> TENTATIVE one by one, from the first to the last; an obstacle: back again, go
+ * on behind it publish  one store, TENTATIVE -> HEAD, hands the whole row out; the other words stay
+ * as they are free     one swap, HEAD -> EMPTYING, decides who frees it; pages go back; every other
+ * unit -> RELEASED, EMPTYING -> RELEASING, each RELEASED -> FREE, the head last
  *
- * RELEASED is there for the adopter of one who dies while he frees.  The units that he has let go may be another's
- * run by then, with words like those that were there before; what is still his says so.
+ * RELEASED is there for the adopter of one who dies while he frees.  The units that he has let go
+ * may be another's run by then, with words like those that were there before; what is still his
+ * says so.
  *
- * Search begins at a hint for the length asked, which a free lowers and a claim raises.  A wrong hint costs time or
- * leaves a hole unused for a while: before anyone is told that there is no row, the search begins at unit 0.
+ * Search begins at a hint for the length asked, which a free lowers and a claim raises.  A wrong
+ * hint costs time or leaves a hole unused for a while: before anyone is told that there is no row,
+ * the search begins at unit 0.
  */
 #include "heap/run.h"
 
@@ -58,7 +60,8 @@ static uint32_t look(const tini_table *table, uint32_t from, uint32_t n)
 	return start <= table->units && n <= table->units - start ? start : TINI_NO_UNIT;
 }
 
-/* Let units below `end` be used: back the table's pages that nobody has touched, then raise its top. */
+/* Let units below `end` be used: back the table's pages that nobody has touched, then raise its
+ * top. */
 static bool reach(const tini_table *table, uint32_t end, tini_lack *lack)
 {
 	uint32_t top = atomic_load(&table->marks->top);
@@ -73,8 +76,10 @@ static bool reach(const tini_table *table, uint32_t end, tini_lack *lack)
 	return true;
 }
 
-/* Claim a row from the first to the last.  False: *obstacle is in the way, and nothing is claimed. */
-static bool take(const tini_table *table, uint32_t first, uint32_t n, unsigned me, uint32_t *obstacle)
+/* Claim a row from the first to the last.  False: *obstacle is in the way, and nothing is claimed.
+ */
+static bool take(const tini_table *table, uint32_t first, uint32_t n, unsigned me,
+		 uint32_t *obstacle)
 {
 	for (uint32_t i = 0; i < n; i++) {
 		uint64_t free = TINI_FREE;
@@ -161,8 +166,9 @@ static void empty(const tini_table *table, uint32_t first, unsigned actor, uint3
 }
 
 /*
- * Free what is still RELEASED in a RELEASING run.  Units let go before may be anyone's by now: whole runs are stepped
- * over, as the same dead actor may have died in the freeing of one of them too, by another thread.
+ * Free what is still RELEASED in a RELEASING run.  Units let go before may be anyone's by now:
+ * whole runs are stepped over, as the same dead actor may have died in the freeing of one of them
+ * too, by another thread.
  */
 static void release(const tini_table *table, uint32_t first, unsigned actor, uint32_t n)
 {
@@ -192,7 +198,8 @@ bool tini_run_free(const tini_table *table, uint32_t first, uint64_t w, unsigned
 {
 	uint32_t n = tini_is_slab(w) ? 1 : tini_length(w);
 
-	if (!atomic_compare_exchange_strong(&table->words[first], &w, tini_unit(TINI_EMPTYING, me, n)))
+	if (!atomic_compare_exchange_strong(&table->words[first], &w,
+					    tini_unit(TINI_EMPTYING, me, n)))
 		return false;
 	TINI_KILL_POINT("run-emptying");
 	empty(table, first, me, n);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Two at the same place: one stands at a step, which the kill hook makes known, and the other acts there.
+ * Two at the same place: one stands at a step, which the kill hook makes known, and the other acts
+ * there.
  *
  * What threads meet by chance once in a million times is made to happen each time.
  */
@@ -23,9 +24,9 @@
 #include "heap/run.h"
 #include "heap/slab.h"
 
-static const char *where;   /* act at this step, */
-static int passes;          /* the passes-th time, */
-static void (*act)(void);   /* so */
+static const char *where; /* act at this step, */
+static int passes;        /* the passes-th time, */
+static void (*act)(void); /* so */
 
 static void at_step(const char *name)
 {
@@ -174,7 +175,8 @@ static void test_orphans_while_closed(void **state)
 	assert_empty();
 }
 
-/* ---- a process dies while two of its threads free runs, of which the second lies where the first was */
+/* ---- a process dies while two of its threads free runs, of which the second lies where the first
+ * was */
 
 static void write_word(uint32_t unit, uint64_t w)
 {
@@ -182,8 +184,8 @@ static void write_word(uint32_t unit, uint64_t w)
 }
 
 /*
- * By hand: units 0 to 9 were a run; its freer had let 7 to 9 go.  They became a run again, which another thread of
- * the same process was freeing, and had marked but its last unit.
+ * By hand: units 0 to 9 were a run; its freer had let 7 to 9 go.  They became a run again, which
+ * another thread of the same process was freeing, and had marked but its last unit.
  */
 static void leave_nested_frees(void)
 {
@@ -202,7 +204,8 @@ static void leave_nested_frees(void)
 static void *taken[64];
 static int taken_count;
 
-/* As another process would: take every granule that looks free, from the lowest and from the last two on. */
+/* As another process would: take every granule that looks free, from the lowest and from the last
+ * two on. */
 static void take_granules(const char *name)
 {
 	if (strcmp(name, "run-mending") != 0)
@@ -265,7 +268,7 @@ static void test_adopted_after_hand_over(void **state)
 
 	(void)state;
 	pid_t pid = in_child(leave_a_run);
-	run = (char *)atomic_load((_Atomic uintptr_t *)tini_heap_line(1)); // NOLINT(performance-no-int-to-ptr)
+	run = (char *)atomic_load((_Atomic uintptr_t *)tini_heap_line(1));
 	act_at("adopt-claimed", 1, hand_run_over);
 	tini_heap_actor_died(pid);
 	assert_acted();
@@ -318,8 +321,10 @@ static void free_by_two(size_t size)
 	atomic_store(&contested, tine_shared_alloc(size, .lazy = true));
 	pthread_create(&other, NULL, free_rounds, NULL);
 	for (int round = 0; round < ROUNDS; round++) {
-		free_contested(round); /* the other waits in its next meet() until the block is there */
-		atomic_store(&contested, round + 1 < ROUNDS ? tine_shared_alloc(size, .lazy = true) : NULL);
+		free_contested(
+			round); /* the other waits in its next meet() until the block is there */
+		atomic_store(&contested,
+			     round + 1 < ROUNDS ? tine_shared_alloc(size, .lazy = true) : NULL);
 	}
 	pthread_join(other, NULL);
 	assert_int_equal(refused, ROUNDS);

@@ -2,13 +2,15 @@
 /*
  * Slabs: allocation, freeing, and the closing of empty ones.
  *
- * Each process has, private and in static memory, a current slab per class and seat (threads share a few seats); it is
- * a hint, and lost without harm at fork() or death.  Where it is full the process looks for another of its own or an
- * abandoned one over a stretch of the page words, and takes a new page if it finds none.
+ * Each process has, private and in static memory, a current slab per class and seat (threads share
+ * a few seats); it is a hint, and lost without harm at fork() or death.  Where it is full the
+ * process looks for another of its own or an abandoned one over a stretch of the page words, and
+ * takes a new page if it finds none.
  *
- * Closing an empty slab is the one change of many words.  The closer marks the page CLOSING, shuts the words one by
- * one by their tag, and has won when all were empty; a block that someone allocates meanwhile makes it open the words
- * again.  Tags go up by two per incarnation, so whoever still remembers the old slab fails on its words for ever.
+ * Closing an empty slab is the one change of many words.  The closer marks the page CLOSING, shuts
+ * the words one by one by their tag, and has won when all were empty; a block that someone
+ * allocates meanwhile makes it open the words again.  Tags go up by two per incarnation, so whoever
+ * still remembers the old slab fails on its words for ever.
  */
 #include "heap/slab.h"
 
@@ -66,7 +68,10 @@ static tini_slab *slab_of(uint32_t page)
 
 /* ---- allocation */
 
-static uint64_t current_of(uint32_t page, uint16_t tag) { return (uint64_t)tag << 32 | (page + 1); }
+static uint64_t current_of(uint32_t page, uint16_t tag)
+{
+	return (uint64_t)tag << 32 | (page + 1);
+}
 
 static void *block_address(uint32_t page, const tini_class *class, uint32_t index)
 {
@@ -87,7 +92,8 @@ static void *take_in_word(uint32_t page, uint16_t tag, const tini_class *class, 
 	return NULL;
 }
 
-/* A block of the seat's current slab; NULL where it has none or is no slab of that class any more. */
+/* A block of the seat's current slab; NULL where it has none or is no slab of that class any more.
+ */
 static void *take(seat *s, unsigned number, uint64_t current)
 {
 	const tini_class *class = &tini_classes[number];
@@ -126,7 +132,8 @@ static uint32_t room_in(uint32_t page, uint16_t tag, const tini_class *class)
 	return room;
 }
 
-/* Make a slab that is ours or nobody's a current one.  Returns it as a seat holds it, 0 where it is neither. */
+/* Make a slab that is ours or nobody's a current one.  Returns it as a seat holds it, 0 where it is
+ * neither. */
 static uint64_t heat(uint32_t page, uint64_t w, unsigned class, unsigned me)
 {
 	unsigned owner = tini_actor_of(w);
@@ -146,7 +153,8 @@ static void cool(uint64_t current)
 	uint32_t page = (uint32_t)current - 1;
 	uint64_t w = atomic_load(page_word(page));
 
-	while (tini_state(w) == TINI_SLAB && tini_tag_of(w) == (uint16_t)(current >> 32) && w & TINI_HOT)
+	while (tini_state(w) == TINI_SLAB && tini_tag_of(w) == (uint16_t)(current >> 32) &&
+	       w & TINI_HOT)
 		if (atomic_compare_exchange_weak(page_word(page), &w, w & ~TINI_HOT))
 			break;
 }
@@ -181,17 +189,20 @@ static uint64_t heat_another(unsigned class, unsigned me, uint32_t enough, uint3
 	return current;
 }
 
-/* Back a slab's page, and the part of its descriptor that its class uses with the tag at the end. */
+/* Back a slab's page, and the part of its descriptor that its class uses with the tag at the end.
+ */
 static bool commit_slab(uint32_t page, tini_lack *lack)
 {
 	uintptr_t begin = (uintptr_t)slab_of(page) & ~(uintptr_t)4095;
 	uintptr_t end = tini_round_up((uintptr_t)slab_of(page + 1), 4096);
 
 	return tini_commit(TINI_CONTROL, (char *)begin, end - begin, lack) &&
-	       tini_commit(TINI_SMALL, tini_unit_address(&tini_the_heap.pages, page), TINI_PAGE, lack);
+	       tini_commit(TINI_SMALL, tini_unit_address(&tini_the_heap.pages, page), TINI_PAGE,
+			   lack);
 }
 
-/* Begin the next incarnation of a descriptor, whose page is ours.  The tag moves first: who dies here uses it up. */
+/* Begin the next incarnation of a descriptor, whose page is ours.  The tag moves first: who dies
+ * here uses it up. */
 static uint16_t begin_slab(uint32_t page, unsigned class)
 {
 	tini_slab *slab = slab_of(page);
@@ -200,7 +211,8 @@ static uint16_t begin_slab(uint32_t page, unsigned class)
 	atomic_store(&slab->tag, tag);
 	TINI_KILL_POINT("slab-tagged");
 	for (uint32_t i = 0; i < tini_classes[class].words; i++)
-		/* release: pairs with the swap that allocates; the page word is published after it anyway */
+		/* release: pairs with the swap that allocates; the page word is published after it
+		 * anyway */
 		atomic_store_explicit(&slab->words[i], tini_word_empty((uint16_t)tag),
 				      memory_order_release);
 	TINI_KILL_POINT("slab-cleared");
@@ -283,7 +295,7 @@ bool tini_block_at(tini_block *block, uint32_t page, uint64_t w, size_t offset)
 	const tini_class *class = &tini_classes[tini_class_of(w)];
 	uint32_t index = (uint32_t)(offset * class->reciprocal >> 32);
 
-	if (index >= class->blocks || index * (size_t)class->size != offset)
+	if (index >= class->blocks || index * (size_t) class->size != offset)
 		return false;
 	block->page = page;
 	block->w = w;
@@ -319,7 +331,8 @@ bool tini_block_change(const tini_block *block, unsigned to)
 	return change(block, to, &changed);
 }
 
-/* The slab may be empty now.  An owner keeps one such slab of a class, as the next block may come soon. */
+/* The slab may be empty now.  An owner keeps one such slab of a class, as the next block may come
+ * soon. */
 static void retire(const tini_block *block)
 {
 	uint64_t w = atomic_load(page_word(block->page));
@@ -371,7 +384,8 @@ void tini_slab_reopen(uint32_t page, unsigned closer)
 		return;
 	for (uint32_t i = 0; i < tini_classes[tini_class_of(w)].words; i++) {
 		uint64_t shut = tini_word_empty(tag + 1);
-		atomic_compare_exchange_strong(&slab_of(page)->words[i], &shut, tini_word_empty(tag));
+		atomic_compare_exchange_strong(&slab_of(page)->words[i], &shut,
+					       tini_word_empty(tag));
 		TINI_KILL_POINT("slab-reopening");
 	}
 	while (!atomic_compare_exchange_weak(page_word(page), &w, tini_reopened_word(w)))

@@ -2,8 +2,9 @@
 /*
  * Slabs: pages of blocks of one size, up to 32 KiB.
  *
- * A block is allocated and freed by one swap of its word, by any process: who owns a slab decides only who looks
- * there for room, and whose death orphans its blocks.  Progress: lock-free between processes.
+ * A block is allocated and freed by one swap of its word, by any process: who owns a slab decides
+ * only who looks there for room, and whose death orphans its blocks.  Progress: lock-free between
+ * processes.
  */
 #ifndef TINI_HEAP_SLAB_H
 #define TINI_HEAP_SLAB_H
@@ -58,7 +59,8 @@ bool tini_block_change(const tini_block *block, unsigned to);
 /* Free a live block, and its page with the last one of it.  False where it is not live. */
 bool tini_block_free(const tini_block *block);
 
-/* Give the page back if the slab is empty; `hot`: even where it is some thread's current one.  True: it is gone. */
+/* Give the page back if the slab is empty; `hot`: even where it is some thread's current one. True:
+ * it is gone. */
 bool tini_slab_close(uint32_t page, unsigned me, bool hot);
 
 /* Give back the pages of all empty slabs, the current ones too. */

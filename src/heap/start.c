@@ -2,8 +2,9 @@
 /*
  * Making the heap: three nameless files, mapped at the first of a few addresses that is free.
  *
- * The addresses are fixed, as where the kernel would put a terabyte is taken in a child that maps the files itself
- * (EXEC) in a third of all tries; these are not.  The sizes fall back until one fits the limits of the process.
+ * The addresses are fixed, as where the kernel would put a terabyte is taken in a child that maps
+ * the files itself (EXEC) in a third of all tries; these are not.  The sizes fall back until one
+ * fits the limits of the process.
  */
 #include <errno.h>
 #include <pthread.h>
@@ -119,7 +120,8 @@ static int map_part(const tini_heap *heap, int number)
 	if (r)
 		tini_os_unmap(part->base, length);
 	else if (number == TINI_ARRAYS)
-		tini_os_advise(part->base, length, MADV_HUGEPAGE); /* a kernel without them says no */
+		tini_os_advise(part->base, length,
+			       MADV_HUGEPAGE); /* a kernel without them says no */
 	return r;
 }
 
@@ -143,7 +145,7 @@ static int map_somewhere(tini_heap *heap)
 
 	for (size_t i = 0; i < COUNT(addresses); i++) {
 		tini_heap moved;
-		tini_layout(&moved, (char *)addresses[i], heap->reserved); // NOLINT(performance-no-int-to-ptr)
+		tini_layout(&moved, (char *)addresses[i], heap->reserved);
 		for (int k = 0; k < TINI_PARTS; k++) {
 			moved.part[k].fd = heap->part[k].fd;
 			moved.part[k].huge = heap->part[k].huge;
@@ -161,7 +163,7 @@ static int map_somewhere(tini_heap *heap)
 
 static int make(tini_heap *heap, size_t size)
 {
-	if (!tini_layout(heap, (char *)addresses[0], size)) // NOLINT(performance-no-int-to-ptr)
+	if (!tini_layout(heap, (char *)addresses[0], size))
 		return -EINVAL;
 	int r = open_files(heap);
 	if (r)
@@ -193,22 +195,25 @@ static int tell(int r, size_t size)
 	if (r == -EFBIG && limited(RLIMIT_FSIZE, &limit)) {
 		tini_size_text(allowed, limit);
 		return TINI_FAIL(TINE_ENOMEM,
-				 "the shared heap needs files of up to %s and RLIMIT_FSIZE (ulimit -f) allows %s; "
+				 "the shared heap needs files of up to %s and RLIMIT_FSIZE (ulimit "
+				 "-f) allows %s; "
 				 "TINE_HEAP_SIZE=%zuM asks for a smaller heap",
 				 needed, allowed, limit >> 20);
 	}
 	if (r == -ENOMEM && limited(RLIMIT_AS, &limit)) {
 		tini_size_text(allowed, limit);
 		return TINI_FAIL(TINE_ENOMEM,
-				 "the shared heap needs %s of addresses and RLIMIT_AS (ulimit -v) allows %s; "
+				 "the shared heap needs %s of addresses and RLIMIT_AS (ulimit -v) "
+				 "allows %s; "
 				 "TINE_HEAP_SIZE=%zuM asks for a smaller heap",
 				 needed, allowed, (limit >> 20) / 2);
 	}
 	if (r == -EEXIST)
-		return TINI_FAIL(TINE_ENOMEM, "the shared heap needs %s of addresses at %p, which are taken", needed,
-				 (void *)addresses[0]); // NOLINT(performance-no-int-to-ptr)
-	return TINI_FAIL_ERRNO(r == -ENOMEM ? TINE_ENOMEM : TINE_ESYSTEM, -r, "the shared heap of %s cannot be made",
-			       needed);
+		return TINI_FAIL(TINE_ENOMEM,
+				 "the shared heap needs %s of addresses at %p, which are taken",
+				 needed, (void *)addresses[0]);
+	return TINI_FAIL_ERRNO(r == -ENOMEM ? TINE_ENOMEM : TINE_ESYSTEM, -r,
+			       "the shared heap of %s cannot be made", needed);
 }
 
 /* ---- starting */
@@ -258,7 +263,9 @@ static int make_fitting(tini_heap *heap)
 	if (asked) {
 		size_t size = tini_env_bytes(asked);
 		if (!size)
-			return TINI_FAIL(TINE_EINVAL, "TINE_HEAP_SIZE=%s is not a size: write 512M, 64G or 1T", asked);
+			return TINI_FAIL(TINE_EINVAL,
+					 "TINE_HEAP_SIZE=%s is not a size: write 512M, 64G or 1T",
+					 asked);
 		size = size < smallest ? smallest : size > largest ? largest : size;
 		r = make_begun(heap, size & ~(TINI_GRANULE - 1));
 		return r ? tell(r, size) : 0;
@@ -292,7 +299,8 @@ static int start(void)
 
 int tini_heap_start(void)
 {
-	/* The process that is at it.  A pid, so that a child forked meanwhile does not wait for a thread it has not. */
+	/* The process that is at it.  A pid, so that a child forked meanwhile does not wait for a
+	 * thread it has not. */
 	static _Atomic pid_t starter;
 	pid_t me = getpid(), at_it = 0;
 	int code = 0;

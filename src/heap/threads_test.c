@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Many threads of one process in the heap at once: starting it, exchanging blocks, closing slabs under each other. */
+/* Many threads of one process in the heap at once: starting it, exchanging blocks, closing slabs
+ * under each other. */
 #include "kit/kit.h"
 
 #include <pthread.h>
@@ -32,7 +33,7 @@ static void run_threads(void *(*fn)(void *), int n)
 	pthread_t threads[16];
 
 	for (intptr_t i = 0; i < n; i++)
-		assert_int_equal(pthread_create(&threads[i], NULL, fn, (void *)(i + 1)), 0); // NOLINT
+		assert_int_equal(pthread_create(&threads[i], NULL, fn, (void *)(i + 1)), 0);
 	for (int i = 0; i < n; i++)
 		pthread_join(threads[i], NULL);
 }
@@ -108,7 +109,7 @@ static void *exchange(void *arg)
 		void *p = draw(&r) % 2 ? new_block(&r) : NULL;
 		uintptr_t before = atomic_exchange(&slots[draw(&r) % SLOTS], (uintptr_t)p);
 		if (before)
-			drop_block((void *)before); // NOLINT(performance-no-int-to-ptr)
+			drop_block((void *)before);
 	}
 	return arg;
 }
@@ -134,7 +135,7 @@ static void *exchange_runs(void *arg)
 	for (int i = 0; i < STEPS / 8; i++) {
 		size_t size = (size_t)1 << (16 + draw(&r) % 8);
 		uint64_t *p = draw(&r) % 2 ? tine_shared_alloc(size, .lazy = true) : NULL;
-		uint64_t *before = (uint64_t *)atomic_exchange(&slots[draw(&r) % 32], (uintptr_t)p); // NOLINT
+		uint64_t *before = (uint64_t *)atomic_exchange(&slots[draw(&r) % 32], (uintptr_t)p);
 		if (before && !tini_heap_block_size(before))
 			atomic_fetch_add(&wrong, 1);
 		tine_shared_free(before);
@@ -145,7 +146,7 @@ static void *exchange_runs(void *arg)
 static void empty_slots(void (*drop)(uint64_t *p))
 {
 	for (int i = 0; i < SLOTS; i++) {
-		uint64_t *p = (uint64_t *)atomic_exchange(&slots[i], 0); // NOLINT(performance-no-int-to-ptr)
+		uint64_t *p = (uint64_t *)atomic_exchange(&slots[i], 0);
 		if (p)
 			drop(p);
 	}

@@ -49,7 +49,8 @@ static bool run_valid(const tini_table *table, uint32_t first, uint64_t w, const
 	if (!(w & (TINI_GIVEN | TINI_ORPHAN)) && !tini_actor_is_live(tini_actor_of(w)))
 		return fail(why, "a run of a dead actor is not counted as orphan");
 	for (uint32_t i = 1; i < n; i++)
-		if (atomic_load(&table->words[first + i]) != tini_unit(TINI_TENTATIVE, tini_actor_of(w), 0))
+		if (atomic_load(&table->words[first + i]) !=
+		    tini_unit(TINI_TENTATIVE, tini_actor_of(w), 0))
 			return fail(why, "a unit of a run belongs to something else");
 	return true;
 }
@@ -65,7 +66,8 @@ static bool table_valid(const tini_table *table, const char **why)
 		bool slab = tini_is_slab(w);
 		if (slab && table != &tini_the_heap.pages)
 			return fail(why, "a granule is a slab");
-		if (slab ? !slab_valid(i, w, why) : tini_state(w) == TINI_HEAD && !run_valid(table, i, w, why))
+		if (slab ? !slab_valid(i, w, why)
+			 : tini_state(w) == TINI_HEAD && !run_valid(table, i, w, why))
 			return false;
 		if (!slab && w && tini_state(w) != TINI_HEAD)
 			return fail(why, "a unit is left in the middle of a change");
