@@ -3,8 +3,8 @@
  * The table of actors: one word each, so that joining, being adopted and leaving are one step.
  *
  *          |63      34|33    24|23  2|1   0|
- *   LIVE   |start time|pid ns  | pid |state|     start time in clock ticks and namespace cut to
- * these bits ADOPTED|          adopter        |state|
+ *   LIVE   |start time|pid ns  | pid |state|   the start time and the namespace cut to these bits
+ *   ADOPTED|          adopter        |state|
  *
  * Only a certain death counts, as the dead actor's half-done work is undone: the kernel must say
  * that there is no such process, or one that was started at another time, or a zombie without
@@ -44,14 +44,17 @@ static unsigned state_of(uint64_t w)
 {
 	return w & 3;
 }
+
 static pid_t pid_of(uint64_t w)
 {
 	return (pid_t)(w >> 2 & 0x3fffff);
 }
+
 static unsigned namespace_of(uint64_t w)
 {
 	return w >> 24 & 1023;
 }
+
 static uint64_t start_of(uint64_t w)
 {
 	return w >> 34;
@@ -130,8 +133,7 @@ bool tini_actor_is_live(unsigned actor)
 	       state_of(atomic_load(&tini_the_heap.actors[actor])) == LIVE;
 }
 
-/* A zombie without other threads: a leader that has called pthread_exit() is a zombie too, and its
- * process lives. */
+/* A zombie with no thread left: one whose main thread has called pthread_exit() still lives. */
 static bool is_dead_zombie(pid_t pid)
 {
 	char path[64], text[1024];

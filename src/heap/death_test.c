@@ -7,7 +7,7 @@
  */
 #include "kit/kit.h"
 
-#include <errno.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -23,6 +23,7 @@
 #include "base/clock.h"
 #include "base/fault.h"
 #include "base/killpoint.h"
+#include "base/os.h"
 #include "heap/actor.h"
 #include "heap/adopt.h"
 #include "heap/commit.h"
@@ -36,8 +37,8 @@
 enum { SLOTS = 4096, NEW = 1, BUSY = 2 };
 
 typedef struct world {
-	_Atomic uintptr_t
-		slot[SLOTS]; /* a block; | NEW: not yet handed over; | BUSY: someone frees it */
+	/* a block; | NEW: not yet handed over; | BUSY: someone frees it */
+	_Atomic uintptr_t slot[SLOTS];
 	_Atomic uint64_t operations;
 	_Atomic uint64_t wrong; /* stamps that were not those written */
 } world;
@@ -212,7 +213,7 @@ static void use_blocks(int slots_from)
 /* Slabs that fill up, empty and are given back, also while someone allocates in them. */
 static void use_slabs(void)
 {
-	enum { N = 300 };
+	enum { N = 60 };
 	void *p[N];
 
 	for (int round = 0; round < 2; round++) {
@@ -302,7 +303,7 @@ static void test_each_step(void **state)
 	make_world();
 	for (int i = 0; i < POINTS; i++) {
 		long deaths = 0;
-		for (long hits = 1; hits < 600 && kill_at(points[i], hits); hits += 1 + hits / 2)
+		for (long hits = 1; hits < 400 && kill_at(points[i], hits); hits *= 3)
 			deaths++;
 		if (!deaths)
 			fail_msg("the kill point %s is never passed", points[i]);
@@ -594,6 +595,45 @@ static void test_alive(void **state)
 	assert_nothing_lost(0);
 }
 
+static void *hold_a_block(void *arg)
+{
+	(void)!tine_shared_alloc(3 << 20);
+	(void)!tine_shared_alloc(3000);
+	for (;;)
+		pause();
+	return arg;
+}
+
+/* A process whose main thread has ended looks like a zombie, and lives. */
+static void test_zombie_leader(void **state)
+{
+	tine_heap_figures figures = {.struct_size = sizeof(figures)};
+	int64_t end = tini_clock_now() + 5000000000;
+
+	(void)state;
+	make_world();
+	pid_t pid = fork();
+	if (!pid) {
+		pthread_t thread;
+		pthread_create(&thread, NULL, hold_a_block, NULL);
+		pthread_exit(NULL);
+	}
+	while (tini_os_start_time(pid) && tini_clock_now() < end)
+		usleep(1000);
+	while (figures.in_use < 3 << 20 && tini_clock_now() < end)
+		assert_int_equal(tine_heap_stats(&figures), 0);
+	assert_int_equal(tini_os_start_time(pid), 0);
+	tini_heap_actor_died(pid);
+	assert_int_equal(tine_heap_stats(&figures), 0);
+	assert_true(figures.in_use >= 3 << 20);
+	assert_int_equal(figures.orphaned, 0);
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	assert_int_equal(tine_heap_stats(&figures), 0); /* finds it dead by itself */
+	assert_int_equal(figures.orphaned, figures.in_use);
+	assert_nothing_lost(0);
+}
+
 /* Many short-lived children that nobody reports do not use up the table. */
 static void test_unreported(void **state)
 {
@@ -612,9 +652,10 @@ static void test_unreported(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_fork),      cmocka_unit_test(test_alive),
-		cmocka_unit_test(test_each_step), cmocka_unit_test(test_chain_of_adopters),
-		cmocka_unit_test(test_storm),     cmocka_unit_test(test_unreported),
+		cmocka_unit_test(test_fork),          cmocka_unit_test(test_alive),
+		cmocka_unit_test(test_each_step),     cmocka_unit_test(test_chain_of_adopters),
+		cmocka_unit_test(test_storm),         cmocka_unit_test(test_unreported),
+		cmocka_unit_test(test_zombie_leader),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -37,12 +37,12 @@ typedef struct walk {
 
 static void walk_slab_word(const walk *walk, uint64_t page_word, char *blocks, uint64_t w)
 {
-	const tini_class *class = &tini_classes[tini_class_of(page_word)];
+	const tini_class *kind = &tini_classes[tini_class_of(page_word)];
 
 	for (uint64_t taken = tini_word_taken(w); taken; taken &= taken - 1) {
 		unsigned bit = (unsigned)__builtin_ctzl(taken), state = w >> bit & 3;
-		tini_seen seen = {.block = blocks + (size_t)bit / 2 * class->size,
-				  .size = class->size,
+		tini_seen seen = {.block = blocks + (size_t)bit / 2 * kind->size,
+				  .size = kind->size,
 				  .orphaned = state == TINI_BLOCK_ORPHAN,
 				  .given = state == TINI_BLOCK_GIVEN};
 		if (state == TINI_BLOCK_USED)
@@ -53,14 +53,14 @@ static void walk_slab_word(const walk *walk, uint64_t page_word, char *blocks, u
 
 static void walk_slab(const walk *walk, uint32_t page, uint64_t page_word)
 {
-	const tini_class *class = &tini_classes[tini_class_of(page_word)];
+	const tini_class *kind = &tini_classes[tini_class_of(page_word)];
 	char *blocks = tini_unit_address(&tini_the_heap.pages, page);
 
-	for (uint32_t i = 0; i < class->words; i++) {
+	for (uint32_t i = 0; i < kind->words; i++) {
 		uint64_t w = atomic_load(&tini_the_heap.slabs[page].words[i]);
 		if (tini_word_tag(w) == tini_tag_of(page_word))
 			walk_slab_word(walk, page_word, blocks, w);
-		blocks += TINI_WORD_BLOCKS * (size_t) class->size;
+		blocks += TINI_WORD_BLOCKS * (size_t)kind->size;
 	}
 }
 

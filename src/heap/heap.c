@@ -140,8 +140,7 @@ static bool find(const void *p, found *f)
 	size_t offset = (size_t)((const char *)p - table->base);
 	f->first = (uint32_t)(offset / table->unit_bytes);
 	if (f->first >= atomic_load_explicit(&table->marks->top, memory_order_relaxed))
-		return false; /* relaxed: whoever has a live block was given it after top was raised
-			       */
+		return false; /* relaxed: a live block's address came here after top was raised */
 	f->w = atomic_load(&table->words[f->first]);
 	offset %= table->unit_bytes;
 	if (tini_is_slab(f->w)) {
@@ -246,8 +245,7 @@ void *tine_shared_alloc_with(const tine_shared_alloc_args *args)
 {
 	tine_shared_alloc_args a;
 
-	if (args &&
-	    args->struct_size == sizeof(a)) /* the one call here that counts in nanoseconds */
+	if (args && args->struct_size == sizeof(a)) /* saves a fifth of a small allocation */
 		a = *args;
 	else if (tini_options_copy(&a, sizeof(a), args, "tine_shared_alloc"))
 		return NULL;

@@ -66,16 +66,16 @@ static void test_classes(void **state)
 {
 	(void)state;
 	for (unsigned i = 0; i < TINI_CLASSES; i++) {
-		const tini_class *class = &tini_classes[i];
-		uint32_t blocks = class->blocks;
-		assert_int_equal(class->size % (class->size < 64 ? 16 : 64), 0);
-		assert_true(blocks * class->size <= 65536 && (blocks + 1) * class->size > 65536);
-		assert_true(class->words <= TINI_SLAB_WORDS);
-		assert_int_equal((class->words - 1) * TINI_WORD_BLOCKS +
-					 (uint32_t)__builtin_popcountl(class->last_mask),
+		const tini_class *kind = &tini_classes[i];
+		uint32_t blocks = kind->blocks;
+		assert_int_equal(kind->size % (kind->size < 64 ? 16 : 64), 0);
+		assert_true(blocks * kind->size <= 65536 && (blocks + 1) * kind->size > 65536);
+		assert_true(kind->words <= TINI_SLAB_WORDS);
+		assert_int_equal((kind->words - 1) * TINI_WORD_BLOCKS +
+					 (uint32_t)__builtin_popcountl(kind->last_mask),
 				 blocks);
 		for (uint64_t offset = 0; offset < 65536; offset++)
-			assert_int_equal(offset * class->reciprocal >> 32, offset / class->size);
+			assert_int_equal(offset * kind->reciprocal >> 32, offset / kind->size);
 	}
 	for (size_t size = 0; size <= TINI_SMALL_MAX; size++) {
 		unsigned i = 0;
@@ -187,7 +187,9 @@ static void fill_block(block *b)
 
 static void drop_block(block *b)
 {
-	for (size_t i = 0; i<b->size; i += b->size> 4096 ? 997 : 1)
+	size_t step = b->size > 4096 ? 997 : 1;
+
+	for (size_t i = 0; i < b->size; i += step)
 		assert_int_equal(b->p[i], b->fill);
 	tine_shared_free(b->p);
 	b->p = NULL;
@@ -397,8 +399,8 @@ static void test_faults(void **state)
 	kit_each_fault(TINI_FAULT_SHARED, use_all_kinds, NULL);
 	kit_each_fault(TINI_FAULT_SYSTEM, use_all_kinds, NULL);
 	assert_int_equal(figures().in_use, 0);
-	unsigned char *p =
-		tini_heap_alloc(1 << 20); /* where giving back failed, the pages were zeroed */
+	/* where giving back failed, the pages were zeroed */
+	unsigned char *p = tini_heap_alloc(1 << 20);
 	assert_true(all_zero(p, 1 << 20));
 	tini_heap_free(p);
 }

@@ -9,11 +9,9 @@
  *   |     actors         one word per actor
  *   |     page words     one per 64 KiB page of `small`
  *   |     granule words  one per 2 MiB granule of `arrays`
- *   |     slabs          one descriptor per page: outside the page, so that a stray store into
- * blocks cannot hurt it
+ *   |     slabs          one descriptor per page; outside it, where stray stores do not come
  *   +-- guard, 2 MiB
- *   +-- small (memfd)    1/8 of the reservation: slabs, and runs of pages for blocks of 32 KiB to 1
- * MiB
+ *   +-- small (memfd)    1/8 of the reservation: slabs, and runs of pages up to 1 MiB
  *   +-- guard, 2 MiB
  *   +-- arrays (huge=always tmpfs, else memfd)  the rest: runs of granules
  *
@@ -39,16 +37,14 @@ enum {
 	TINI_SLAB_WORDS = 171, /* 4096 blocks of 16 bytes, 24 in a word */
 };
 
-/* What processes know about a table beside its words; all of it may be wrong but `top`, and only
- * search looks at it. */
+/* What is known about a table beside its words: hints, but for `top`. */
 typedef struct tini_marks {
 	_Alignas(64) _Atomic uint32_t top; /* no unit from here on has ever been used */
-	_Atomic uint32_t hint[TINI_HINTS]; /* hint[k]: rows of 2^k units or more are worth looking
-					      for from here */
+	_Atomic uint32_t hint[TINI_HINTS]; /* hint[k]: where to look for a row of 2^k units */
 } tini_marks;
 
-/* A slab's blocks.  Written by whoever holds the page TENTATIVE, by its closer, and block by block
- * by all. */
+/* A slab's blocks.  Written as a whole by who has the page TENTATIVE or closes it, else block by
+ * block. */
 typedef struct tini_slab {
 	_Alignas(64) tini_word words[TINI_SLAB_WORDS];
 	_Atomic uint32_t tag; /* of the last incarnation: even, only grows */
@@ -56,10 +52,9 @@ typedef struct tini_slab {
 
 typedef struct tini_control {
 	uint64_t magic;
-	uint64_t base, reserved; /* for a process that maps the files itself */
-	_Atomic uint64_t
-		allowance; /* bytes that may be committed before the limits are read again, */
-	_Atomic int64_t allowance_ends; /* before this moment */
+	uint64_t base, reserved;        /* for a process that maps the files itself */
+	_Atomic uint64_t allowance;     /* bytes that need not be asked for, */
+	_Atomic int64_t allowance_ends; /* up to this moment */
 	_Atomic uint32_t actor_top;
 	tini_marks marks[2];
 } tini_control;
@@ -110,8 +105,7 @@ static inline char *tini_unit_address(const tini_table *table, uint32_t unit)
 	return table->base + unit * table->unit_bytes;
 }
 
-/* Fill in the geometry for a reservation of that size at base; false where it is too small or too
- * large. */
+/* Fill in the geometry of a reservation at base; false where it is too small or too large. */
 bool tini_layout(tini_heap *heap, char *base, size_t size);
 
 enum { TINI_GUARD = 2 << 20 };

@@ -2,10 +2,10 @@
 /*
  * Runs of units over a table of words, without a lock.
  *
- *   claim    FREE -> TENTATIVE one by one, from the first to the last; an obstacle: back again, go
- * on behind it publish  one store, TENTATIVE -> HEAD, hands the whole row out; the other words stay
- * as they are free     one swap, HEAD -> EMPTYING, decides who frees it; pages go back; every other
- * unit -> RELEASED, EMPTYING -> RELEASING, each RELEASED -> FREE, the head last
+ *   claim    FREE -> TENTATIVE, from the first unit to the last; at an obstacle all go back, and
+ * the search goes on behind it publish  one store, TENTATIVE -> HEAD, hands the whole row out; the
+ * other words stay free     one swap, HEAD -> EMPTYING, decides who frees it; the pages go back,
+ * then every other unit -> RELEASED, EMPTYING -> RELEASING, each RELEASED -> FREE, the head last
  *
  * RELEASED is there for the adopter of one who dies while he frees.  The units that he has let go
  * may be another's run by then, with words like those that were there before; what is still his
@@ -76,8 +76,7 @@ static bool reach(const tini_table *table, uint32_t end, tini_lack *lack)
 	return true;
 }
 
-/* Claim a row from the first to the last.  False: *obstacle is in the way, and nothing is claimed.
- */
+/* Claim a row, unit by unit.  False: *obstacle is in the way, and nothing is claimed. */
 static bool take(const tini_table *table, uint32_t first, uint32_t n, unsigned me,
 		 uint32_t *obstacle)
 {

@@ -24,12 +24,10 @@ void tini_run_unclaim(const tini_table *table, uint32_t first, uint32_t n);
 /* A run of n units: claimed, backed unless lazy, published.  TINI_NO_UNIT: *lack says why. */
 uint32_t tini_run_new(const tini_table *table, uint32_t n, unsigned me, bool lazy, tini_lack *lack);
 
-/* Free the run whose HEAD was read as w.  False where it is that no more: someone else has freed
- * it. */
+/* Free the run whose HEAD was read as w.  False where it has changed since. */
 bool tini_run_free(const tini_table *table, uint32_t first, uint64_t w, unsigned me);
 
-/* The unit is EMPTYING or RELEASING by us, or by an actor whose adopter we are: go on to the end.
- */
+/* The unit is EMPTYING or RELEASING by an actor whose adopter we are: go on to the end. */
 void tini_run_finish(const tini_table *table, uint32_t first);
 
 /* The run's actor is dead: an orphan, unless it has been handed over. */

@@ -175,8 +175,7 @@ static void test_orphans_while_closed(void **state)
 	assert_empty();
 }
 
-/* ---- a process dies while two of its threads free runs, of which the second lies where the first
- * was */
+/* ---- a process dies while two of its threads free runs, one where a part of the other was */
 
 static void write_word(uint32_t unit, uint64_t w)
 {
@@ -321,10 +320,10 @@ static void free_by_two(size_t size)
 	atomic_store(&contested, tine_shared_alloc(size, .lazy = true));
 	pthread_create(&other, NULL, free_rounds, NULL);
 	for (int round = 0; round < ROUNDS; round++) {
-		free_contested(
-			round); /* the other waits in its next meet() until the block is there */
-		atomic_store(&contested,
-			     round + 1 < ROUNDS ? tine_shared_alloc(size, .lazy = true) : NULL);
+		bool again = round + 1 < ROUNDS;
+		free_contested(round);
+		/* the other waits in its next meet() until the block is there */
+		atomic_store(&contested, again ? tine_shared_alloc(size, .lazy = true) : NULL);
 	}
 	pthread_join(other, NULL);
 	assert_int_equal(refused, ROUNDS);

@@ -73,30 +73,29 @@ static uint64_t current_of(uint32_t page, uint16_t tag)
 	return (uint64_t)tag << 32 | (page + 1);
 }
 
-static void *block_address(uint32_t page, const tini_class *class, uint32_t index)
+static void *block_address(uint32_t page, const tini_class *kind, uint32_t index)
 {
-	return tini_unit_address(&tini_the_heap.pages, page) + (size_t)index * class->size;
+	return tini_unit_address(&tini_the_heap.pages, page) + (size_t)index * kind->size;
 }
 
 /* A free block of one word of a slab; NULL where it has none. */
-static void *take_in_word(uint32_t page, uint16_t tag, const tini_class *class, uint32_t i)
+static void *take_in_word(uint32_t page, uint16_t tag, const tini_class *kind, uint32_t i)
 {
 	tini_word *word = &slab_of(page)->words[i];
-	uint64_t mask = tini_word_mask(class, i), w = atomic_load(word), free;
+	uint64_t mask = tini_word_mask(kind, i), w = atomic_load(word), free;
 
 	while (tini_word_tag(w) == tag && (free = ~tini_word_taken(w) & mask)) {
 		unsigned bit = (unsigned)__builtin_ctzl(free);
 		if (atomic_compare_exchange_weak(word, &w, w | (uint64_t)TINI_BLOCK_USED << bit))
-			return block_address(page, class, i * TINI_WORD_BLOCKS + bit / 2);
+			return block_address(page, kind, i * TINI_WORD_BLOCKS + bit / 2);
 	}
 	return NULL;
 }
 
-/* A block of the seat's current slab; NULL where it has none or is no slab of that class any more.
- */
+/* A block of the seat's current slab; NULL where it has none, or is no such slab any more. */
 static void *take(seat *s, unsigned number, uint64_t current)
 {
-	const tini_class *class = &tini_classes[number];
+	const tini_class *kind = &tini_classes[number];
 	uint32_t page = (uint32_t)current - 1;
 	uint16_t tag = (uint16_t)(current >> 32);
 	uint64_t w = atomic_load(page_word(page));
@@ -105,10 +104,10 @@ static void *take(seat *s, unsigned number, uint64_t current)
 		return NULL;
 	/* relaxed: a hint */
 	uint32_t start = atomic_load_explicit(&s->word, memory_order_relaxed);
-	for (uint32_t k = 0, i = start; k < class->words; k++, i++) {
-		if (i >= class->words)
+	for (uint32_t k = 0, i = start; k < kind->words; k++, i++) {
+		if (i >= kind->words)
 			i = 0;
-		void *p = take_in_word(page, tag, class, i);
+		void *p = take_in_word(page, tag, kind, i);
 		if (!p)
 			continue;
 		if (i != start)
@@ -119,26 +118,25 @@ static void *take(seat *s, unsigned number, uint64_t current)
 	return NULL;
 }
 
-static uint32_t room_in(uint32_t page, uint16_t tag, const tini_class *class)
+static uint32_t room_in(uint32_t page, uint16_t tag, const tini_class *kind)
 {
 	uint32_t room = 0;
 
-	for (uint32_t i = 0; i < class->words; i++) {
+	for (uint32_t i = 0; i < kind->words; i++) {
 		uint64_t w = atomic_load(&slab_of(page)->words[i]);
 		if (tini_word_tag(w) == tag)
 			room += (uint32_t)__builtin_popcountl(~tini_word_taken(w) &
-							      tini_word_mask(class, i));
+							      tini_word_mask(kind, i));
 	}
 	return room;
 }
 
-/* Make a slab that is ours or nobody's a current one.  Returns it as a seat holds it, 0 where it is
- * neither. */
-static uint64_t heat(uint32_t page, uint64_t w, unsigned class, unsigned me)
+/* Make a slab that is ours or nobody's a current one.  Returns it as a seat holds it, or 0. */
+static uint64_t heat(uint32_t page, uint64_t w, unsigned kind, unsigned me)
 {
 	unsigned owner = tini_actor_of(w);
 
-	if (tini_state(w) != TINI_SLAB || tini_class_of(w) != class || w & TINI_HOT ||
+	if (tini_state(w) != TINI_SLAB || tini_class_of(w) != kind || w & TINI_HOT ||
 	    (owner && owner != me))
 		return 0;
 	if (!atomic_compare_exchange_strong(page_word(page), &w, tini_with_owner(w, me) | TINI_HOT))
@@ -159,17 +157,17 @@ static void cool(uint64_t current)
 			break;
 }
 
-static uint64_t heat_spare(unsigned class, unsigned me)
+static uint64_t heat_spare(unsigned kind, unsigned me)
 {
-	uint32_t page = atomic_exchange(&own[class].spare, 0);
+	uint32_t page = atomic_exchange(&own[kind].spare, 0);
 
-	return page ? heat(page - 1, atomic_load(page_word(page - 1)), class, me) : 0;
+	return page ? heat(page - 1, atomic_load(page_word(page - 1)), kind, me) : 0;
 }
 
 /* Own and abandoned slabs over a stretch of the pages: the first with room for `enough` blocks. */
-static uint64_t heat_another(unsigned class, unsigned me, uint32_t enough, uint32_t stretch)
+static uint64_t heat_another(unsigned kind, unsigned me, uint32_t enough, uint32_t stretch)
 {
-	uint32_t top = atomic_load(&tini_the_heap.pages.marks->top), page = own[class].looked;
+	uint32_t top = atomic_load(&tini_the_heap.pages.marks->top), page = own[kind].looked;
 	uint32_t looks = stretch / (LOOK_PAGES / LOOK_SLABS);
 	uint64_t current = 0;
 
@@ -178,14 +176,14 @@ static uint64_t heat_another(unsigned class, unsigned me, uint32_t enough, uint3
 		page = page + 1 < top ? page + 1 : 0;
 		uint64_t w = atomic_load(page_word(page));
 		unsigned owner = tini_actor_of(w);
-		if (tini_state(w) != TINI_SLAB || tini_class_of(w) != class || w & TINI_HOT ||
+		if (tini_state(w) != TINI_SLAB || tini_class_of(w) != kind || w & TINI_HOT ||
 		    (owner && owner != me))
 			continue;
 		looks--;
-		if (room_in(page, tini_tag_of(w), &tini_classes[class]) >= enough)
-			current = heat(page, w, class, me);
+		if (room_in(page, tini_tag_of(w), &tini_classes[kind]) >= enough)
+			current = heat(page, w, kind, me);
 	}
-	own[class].looked = page;
+	own[kind].looked = page;
 	return current;
 }
 
@@ -203,14 +201,14 @@ static bool commit_slab(uint32_t page, tini_lack *lack)
 
 /* Begin the next incarnation of a descriptor, whose page is ours.  The tag moves first: who dies
  * here uses it up. */
-static uint16_t begin_slab(uint32_t page, unsigned class)
+static uint16_t begin_slab(uint32_t page, unsigned kind)
 {
 	tini_slab *slab = slab_of(page);
 	uint32_t tag = atomic_load(&slab->tag) + 2;
 
 	atomic_store(&slab->tag, tag);
 	TINI_KILL_POINT("slab-tagged");
-	for (uint32_t i = 0; i < tini_classes[class].words; i++)
+	for (uint32_t i = 0; i < tini_classes[kind].words; i++)
 		/* release: pairs with the swap that allocates; the page word is published after it
 		 * anyway */
 		atomic_store_explicit(&slab->words[i], tini_word_empty((uint16_t)tag),
@@ -219,7 +217,7 @@ static uint16_t begin_slab(uint32_t page, unsigned class)
 	return (uint16_t)tag;
 }
 
-static uint64_t heat_new(unsigned class, unsigned me, tini_lack *lack)
+static uint64_t heat_new(unsigned kind, unsigned me, tini_lack *lack)
 {
 	const tini_table *pages = &tini_the_heap.pages;
 
@@ -234,38 +232,38 @@ static uint64_t heat_new(unsigned class, unsigned me, tini_lack *lack)
 		tini_run_unclaim(pages, page, 1);
 		return 0;
 	}
-	uint16_t tag = begin_slab(page, class);
-	atomic_store(page_word(page), tini_slab_word(me, class, tag) | TINI_HOT);
+	uint16_t tag = begin_slab(page, kind);
+	atomic_store(page_word(page), tini_slab_word(me, kind, tag) | TINI_HOT);
 	TINI_KILL_POINT("slab-published");
 	return current_of(page, tag);
 }
 
-static uint64_t find_current(unsigned class, unsigned me, tini_lack *lack)
+static uint64_t find_current(unsigned kind, unsigned me, tini_lack *lack)
 {
-	uint32_t worth_it = (uint32_t)tini_max(tini_classes[class].blocks / 8, 1);
-	uint64_t current = heat_spare(class, me);
+	uint32_t worth_it = (uint32_t)tini_max(tini_classes[kind].blocks / 8, 1);
+	uint64_t current = heat_spare(kind, me);
 
 	if (!current)
-		current = heat_another(class, me, worth_it, LOOK_PAGES);
+		current = heat_another(kind, me, worth_it, LOOK_PAGES);
 	if (!current)
-		current = heat_new(class, me, lack);
+		current = heat_new(kind, me, lack);
 	if (!current) /* memory is short: every single block counts */
-		current = heat_another(class, me, 1, UINT32_MAX);
+		current = heat_another(kind, me, 1, UINT32_MAX);
 	return current;
 }
 
-static bool refill(seat *s, unsigned class, unsigned me, uint64_t full, tini_lack *lack)
+static bool refill(seat *s, unsigned kind, unsigned me, uint64_t full, tini_lack *lack)
 {
-	pthread_mutex_lock(&own[class].lock);
+	pthread_mutex_lock(&own[kind].lock);
 	uint64_t current = atomic_load(&s->current);
 	if (current == full) { /* else another thread of the seat was here first */
-		current = find_current(class, me, lack);
+		current = find_current(kind, me, lack);
 		if (current)
 			atomic_store(&s->current, current);
 		if (current && full)
 			cool(full);
 	}
-	pthread_mutex_unlock(&own[class].lock);
+	pthread_mutex_unlock(&own[kind].lock);
 	return current;
 }
 
@@ -276,14 +274,14 @@ static seat *my_seats(void)
 	return seats[my_seat - 1];
 }
 
-void *tini_slab_alloc(unsigned class, unsigned me, tini_lack *lack)
+void *tini_slab_alloc(unsigned kind, unsigned me, tini_lack *lack)
 {
-	seat *s = &my_seats()[class];
+	seat *s = &my_seats()[kind];
 
 	for (;;) {
 		uint64_t current = atomic_load(&s->current);
-		void *p = current ? take(s, class, current) : NULL;
-		if (p || !refill(s, class, me, current, lack))
+		void *p = current ? take(s, kind, current) : NULL;
+		if (p || !refill(s, kind, me, current, lack))
 			return p;
 	}
 }
@@ -292,10 +290,10 @@ void *tini_slab_alloc(unsigned class, unsigned me, tini_lack *lack)
 
 bool tini_block_at(tini_block *block, uint32_t page, uint64_t w, size_t offset)
 {
-	const tini_class *class = &tini_classes[tini_class_of(w)];
-	uint32_t index = (uint32_t)(offset * class->reciprocal >> 32);
+	const tini_class *kind = &tini_classes[tini_class_of(w)];
+	uint32_t index = (uint32_t)(offset * kind->reciprocal >> 32);
 
-	if (index >= class->blocks || index * (size_t) class->size != offset)
+	if (index >= kind->blocks || index * (size_t)kind->size != offset)
 		return false;
 	block->page = page;
 	block->w = w;
@@ -336,7 +334,7 @@ bool tini_block_change(const tini_block *block, unsigned to)
 static void retire(const tini_block *block)
 {
 	uint64_t w = atomic_load(page_word(block->page));
-	unsigned class = tini_class_of(block->w);
+	unsigned kind = tini_class_of(block->w);
 	uint32_t none = 0;
 
 	if (w & TINI_HOT || tini_state(w) != TINI_SLAB || tini_tag_of(w) != tini_tag_of(block->w))
@@ -345,8 +343,8 @@ static void retire(const tini_block *block)
 	if (!me)
 		return;
 	if (tini_actor_of(w) == me &&
-	    (atomic_load(&own[class].spare) == block->page + 1 ||
-	     atomic_compare_exchange_strong(&own[class].spare, &none, block->page + 1)))
+	    (atomic_load(&own[kind].spare) == block->page + 1 ||
+	     atomic_compare_exchange_strong(&own[kind].spare, &none, block->page + 1)))
 		return;
 	tini_slab_close(block->page, me, false);
 }
@@ -367,9 +365,9 @@ bool tini_block_free(const tini_block *block)
 
 static bool is_empty(uint32_t page, uint64_t w)
 {
-	const tini_class *class = &tini_classes[tini_class_of(w)];
+	const tini_class *kind = &tini_classes[tini_class_of(w)];
 
-	for (uint32_t i = 0; i < class->words; i++)
+	for (uint32_t i = 0; i < kind->words; i++)
 		if (atomic_load(&slab_of(page)->words[i]) != tini_word_empty(tini_tag_of(w)))
 			return false;
 	return true;

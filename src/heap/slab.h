@@ -31,13 +31,13 @@ extern const tini_class tini_classes[TINI_CLASSES] __attribute__((visibility("hi
 unsigned tini_class_for(size_t size);
 
 /* The low bits of the blocks that a word of a slab can have. */
-static inline uint64_t tini_word_mask(const tini_class *class, uint32_t word)
+static inline uint64_t tini_word_mask(const tini_class *kind, uint32_t word)
 {
-	return word + 1 < class->words ? TINI_EVEN_BITS : class->last_mask;
+	return word + 1 < kind->words ? TINI_EVEN_BITS : kind->last_mask;
 }
 
 /* A block of a class for the actor `me`, NULL: *lack says why.  Not zeroed. */
-void *tini_slab_alloc(unsigned class, unsigned me, tini_lack *lack);
+void *tini_slab_alloc(unsigned kind, unsigned me, tini_lack *lack);
 
 /* A block found by its address; page word w as it was read. */
 typedef struct tini_block {

@@ -221,7 +221,8 @@ static int tell(int r, size_t size)
 /* Back the pages that are touched without asking: header, lines and the first actors. */
 static int begin_control(tini_heap *heap)
 {
-	int r = tini_os_advise(heap->part[TINI_CONTROL].base, 3 * 4096, MADV_POPULATE_WRITE);
+	int r = tini_os_advise(heap->part[TINI_CONTROL].base, (size_t)3 * 4096,
+			       MADV_POPULATE_WRITE);
 	if (r && r != -EINVAL) /* a kernel before 5.14 */
 		return r;
 	heap->control->magic = MAGIC;

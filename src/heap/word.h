@@ -101,9 +101,9 @@ static inline bool tini_is_slab(uint64_t w)
 	return tini_state(w) >= TINI_SLAB;
 }
 
-static inline uint64_t tini_slab_word(unsigned owner, unsigned class, uint16_t tag)
+static inline uint64_t tini_slab_word(unsigned owner, unsigned kind, uint16_t tag)
 {
-	return TINI_SLAB | (uint64_t)owner << 3 | (uint64_t) class << 17 | (uint64_t)tag << 24;
+	return TINI_SLAB | (uint64_t)owner << 3 | (uint64_t)kind << 17 | (uint64_t)tag << 24;
 }
 
 static inline uint64_t tini_with_owner(uint64_t w, unsigned owner)

@@ -8,6 +8,7 @@
 #include "base/lines.h"
 #include "base/options.h"
 #include "pool/pool.h"
+#include "pool/run.h"
 #include "process/modules.h"
 #include "process/self.h"
 
@@ -203,4 +204,17 @@ void tini_work_set(const tini_work *work, tini_job *job, size_t result_size)
 	job->retry_on = pool->retry_on;
 	job->arg_size = work->arg_size;
 	job->result_size = result_size;
+}
+
+void tini_work_sign(tine_pool *pool, tini_job *job)
+{
+	tini_runner *runner = tini_runner_current();
+
+	atomic_store(&job->depth, 0);
+	if (tini_pool_role(pool) != TINI_WORKER)
+		return;
+	atomic_store(&job->depth, 1 + (runner->job ? atomic_load(&runner->job->depth) : 0));
+	atomic_store(&pool->nested, 1);
+	atomic_store(&runner->slot->created, 1);
+	atomic_store(&job->creator, runner->owner + 1);
 }

@@ -22,6 +22,9 @@ int tini_work_check(tini_work *work);
 /* Fill in what both kinds of job have. */
 void tini_work_set(const tini_work *work, tini_job *job, size_t result_size);
 
+/* Note who submits the job: an item of the pool's own, or the host. */
+void tini_work_sign(tine_pool *pool, tini_job *job);
+
 /* All of [p, p + size) lies in the shared heap. */
 bool tini_all_shared(const void *p, size_t size);
 

@@ -66,17 +66,6 @@ static int place_bytes(tini_job *job, const tine_submit_args *args)
 	return 0;
 }
 
-static void hold(tine_pool *pool, tini_job *job)
-{
-	tini_runner *runner = tini_runner_current();
-
-	tini_pool_hold(pool);
-	if (tini_pool_role(pool) != TINI_WORKER)
-		return;
-	atomic_store(&runner->slot->created, 1);
-	atomic_store(&job->creator, runner->owner + 1);
-}
-
 tine_future *tine_submit_with(const tine_submit_args *given)
 {
 	tine_submit_args args;
@@ -101,7 +90,8 @@ tine_future *tine_submit_with(const tine_submit_args *given)
 		return NULL;
 	}
 	tini_work_set(&work, job, args.result_size);
-	hold(work.pool, job);
+	tini_pool_hold(work.pool);
+	tini_work_sign(work.pool, job);
 	tini_job_publish(job);
 	work.pool->kind->offer(work.pool, job);
 	return (tine_future *)job;
@@ -141,7 +131,7 @@ static int wait_for(tini_job *job, double timeout, const char *call)
 		return rc;
 	if (tini_job_try_end(job))
 		return 0;
-	rc = timeout == 0 ? 0 : tini_park(job->pool);
+	rc = timeout == 0 ? 0 : tini_park(job->pool, job);
 	if (rc != 0)
 		return rc;
 	rc = tini_job_wait(job, timeout == 0 ? 0 : tini_clock_deadline(timeout), TINI_WATCHDOG_NS,
@@ -309,6 +299,15 @@ static int wait_for_any(wait_set *set, int64_t deadline, bool *seen)
 	}
 }
 
+static int park_for_all(wait_set *set, tine_pool *pool)
+{
+	int rc = tini_park(pool, NULL);
+
+	for (size_t i = 0; rc == 0 && i < set->count; i++)
+		tini_job_want(job_of(set->futures[i]));
+	return rc;
+}
+
 static int wait_in_line(wait_set *set, double timeout, bool *seen)
 {
 	_Atomic uint32_t *any = tini_heap_line(TINI_LINE_ANY_WAIT);
@@ -322,7 +321,7 @@ static int wait_in_line(wait_set *set, double timeout, bool *seen)
 		set->index = set->mode == TINE_ALL ? set->count - 1 : set->index;
 		return rc;
 	}
-	rc = deadline > 0 ? tini_park(pool) : 0;
+	rc = deadline > 0 ? park_for_all(set, pool) : 0;
 	if (rc != 0)
 		return rc;
 	atomic_fetch_add(&any[1], 1);

@@ -157,13 +157,9 @@ static int look(void *context)
 static void run_job(map_call *call)
 {
 	tine_pool *pool = call->work.pool;
-	const tini_runner *runner = tini_runner_current();
 	bool asks = call->args->cancel || call->deadline != TINI_NEVER;
 
-	if (tini_pool_role(pool) == TINI_WORKER) {
-		atomic_store(&runner->slot->created, 1);
-		atomic_store(&call->job->creator, runner->owner + 1);
-	}
+	tini_work_sign(pool, call->job);
 	tini_job_publish(call->job);
 	pool->kind->offer(pool, call->job);
 	tini_job_wait(call->job, TINI_NEVER, asks ? ASK_NS : PROGRESS_NS, look,
@@ -315,7 +311,7 @@ int tine_map_with(const tine_map_args *given)
 	/* Whoever closes the pool meanwhile in another thread must leave us its memory. */
 	tine_pool *pool = call.work.pool;
 	tini_pool_hold(pool);
-	rc = tini_park(pool);
+	rc = tini_park(pool, NULL);
 	if (rc == 0) {
 		rc = run_map_call(&call);
 		tini_unpark(pool);

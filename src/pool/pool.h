@@ -58,10 +58,13 @@ int tini_job_wait(tini_job *job, int64_t deadline, int64_t slice, int (*each)(vo
  * any time. */
 void tini_job_look_after(tini_job *job);
 
-/* A worker that is about to wait inside an item makes room for another.  TINE_EDEADLOCK, told:
- * there is no more. */
-int tini_park(tine_pool *pool);
+/* A worker that is about to wait inside an item makes room for another; job: for what, NULL: for
+ * what it is about to submit.  TINE_EDEADLOCK, told: there is no more. */
+int tini_park(tine_pool *pool, tini_job *job);
 void tini_unpark(tine_pool *pool);
+
+/* An item of the job's pool waits for it. */
+void tini_job_want(tini_job *job);
 
 /* Let running items of the aborted job be killed at this moment. */
 void tini_job_kill_at(tini_job *job, int64_t moment);

@@ -19,7 +19,10 @@ static pthread_mutex_t burial = PTHREAD_MUTEX_INITIALIZER;
 
 static int processes_check(const tine_pool_open_args *args)
 {
-	if (args->start != TINE_FORK)
+	if (args->start != TINE_FORK && args->start != TINE_EXEC)
+		return TINI_FAIL(TINE_EINVAL, "tine_pool_open: .start = %d is unknown",
+				 (int)args->start);
+	if (args->start == TINE_EXEC)
 		return TINI_FAIL(
 			TINE_EUNSUPPORTED,
 			"tine_pool_open: .start = TINE_EXEC is not built yet: use TINE_FORK");

@@ -10,6 +10,9 @@
 
 #include "base/futex.h"
 #include "base/killpoint.h"
+#include "pool/job.h"
+
+enum { LOOKS_MAX = 1024 }; /* jobs looked at for the deepest one */
 
 static uint64_t bit(uint64_t n)
 {
@@ -66,16 +69,44 @@ static int64_t find_between(tine_pool *pool, uint32_t from, uint32_t to)
 	return -1;
 }
 
-int64_t tini_ready_find(tine_pool *pool)
+/* Where items wait for items, the order decides how many workers are parked at once. */
+static int64_t find_deepest(tine_pool *pool, bool spare, uint32_t from, uint32_t to,
+			    uint32_t *depth)
 {
-	uint32_t ring = atomic_load(&pool->ring);
-	uint32_t head = atomic_load_explicit(&pool->head, memory_order_relaxed) %
-			ring; /* a hint: pairs with nothing */
-	int64_t found = find_between(pool, head, ring);
+	int64_t best = -1, found;
 
-	if (found < 0)
-		found = find_between(pool, 0, head);
-	if (found >= 0 && (uint32_t)found != head)
+	for (uint32_t at = from, looks = 0;
+	     at < to && looks < LOOKS_MAX && (found = find_between(pool, at, to)) >= 0;
+	     at = (uint32_t)found + 1, looks++) {
+		tini_job *job = tini_job_at(pool, (uint32_t)found);
+		uint32_t here =
+			atomic_load_explicit(&job->depth, memory_order_relaxed); /* a hint */
+
+		if (here + !spare <= *depth)
+			continue;
+		*depth = here + !spare;
+		best = found;
+	}
+	return best;
+}
+
+int64_t tini_ready_find(tine_pool *pool, bool spare)
+{
+	uint32_t ring = atomic_load(&pool->ring), depth = 0;
+	/* Hints: they pair with nothing. */
+	uint32_t head = atomic_load_explicit(&pool->head, memory_order_relaxed) % ring;
+	bool nested = atomic_load_explicit(&pool->nested, memory_order_relaxed) != 0;
+	int64_t found = nested ? find_deepest(pool, spare, head, ring, &depth)
+			       : find_between(pool, head, ring);
+	int64_t wrapped = -1;
+
+	if (nested)
+		wrapped = find_deepest(pool, spare, 0, head, &depth);
+	else if (found < 0)
+		wrapped = find_between(pool, 0, head);
+	if (wrapped >= 0)
+		found = wrapped;
+	if (!nested && found >= 0 && (uint32_t)found != head)
 		atomic_store_explicit(&pool->head, (uint32_t)found, memory_order_relaxed);
 	return found;
 }
@@ -129,7 +160,7 @@ void tini_sleep(tine_pool *pool, unsigned slot, bool (*stop)(void *context), voi
 
 	atomic_fetch_or(&pool->asleep[slot / 64], bit(slot));
 	TINI_KILL_POINT("asleep");
-	if (tini_ready_find(pool) < 0 && !stop(context))
+	if (tini_ready_find(pool, pool->slot[slot].spare) < 0 && !stop(context))
 		tini_futex->wait(&pool->slot[slot].bell, bell, TINI_NEVER);
 	tini_sleep_forget(pool, slot);
 }

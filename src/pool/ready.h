@@ -11,8 +11,12 @@
 void tini_ready_set(tine_pool *pool, uint32_t index);
 void tini_ready_clear(tine_pool *pool, uint32_t index);
 
-/* A job that may have work, oldest first as far as known; -1: none is seen. */
-int64_t tini_ready_find(tine_pool *pool);
+/*
+ * A job that may have work, the deepest first, then the oldest, as far as known; -1: none is seen.
+ * A spare worker, which stands in for one that waits inside an item, takes only what such items
+ * wait for: else it might wait too.
+ */
+int64_t tini_ready_find(tine_pool *pool, bool spare);
 
 /* Wake one sleeping worker; false where none sleeps. */
 bool tini_wake_one(tine_pool *pool);

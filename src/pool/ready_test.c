@@ -71,7 +71,7 @@ static void test_random_bits(void **state)
 			set[i] = false;
 		}
 		int64_t expected = reference_find(set, atomic_load(&pool.head));
-		assert_int_equal(tini_ready_find(&pool), expected);
+		assert_int_equal(tini_ready_find(&pool, false), expected);
 	}
 }
 

@@ -56,6 +56,15 @@ static bool may_retry(const tini_job *job, const tini_remains *lost, const tini_
 	       atomic_load(&job->abort) == 0;
 }
 
+/* Before the word is settled, so that whoever waits for the item finds it counted. */
+static void count_lost(tine_pool *pool, int code)
+{
+	bool crash = code == TINE_ECRASHED || code == TINE_EEXITED || code == TINE_EOOM;
+
+	atomic_fetch_add_explicit(&pool->crashed, crash, memory_order_relaxed); /* figures */
+	atomic_fetch_add_explicit(&pool->overtime, code == TINE_EDEADLINE, memory_order_relaxed);
+}
+
 /* The word after the death: the same item again, the next item, or nothing left. */
 static void settle(tine_pool *pool, unsigned s, tini_job *job, tini_claim *word,
 		   const tini_remains *r, const tini_death *death, uint64_t length)
@@ -63,6 +72,8 @@ static void settle(tine_pool *pool, unsigned s, tini_job *job, tini_claim *word,
 	uint64_t uses = tini_claim_offset(atomic_load(word)); /* in a future's word */
 	bool is_map = atomic_load(&job->map) != NULL;
 
+	if (r->lost)
+		count_lost(pool, death->code);
 	if (r->lost && may_retry(job, r, death)) {
 		atomic_fetch_add_explicit(&pool->retried, 1, memory_order_relaxed); /* a figure */
 		tini_claim_offer(word, r->tries + 1, is_map ? r->offset - 1 : uses);
@@ -93,11 +104,14 @@ static bool repair_word(tine_pool *pool, unsigned s, tini_job *job, tini_map *ma
 {
 	tini_slot *slot = &pool->slot[s];
 	uint64_t length = tini_map_length(map, k);
+	uint64_t offset = tini_claim_offset(atomic_load(&map->word[k]));
 	tini_remains r =
 		tini_claim_remains(atomic_load(&map->word[k]), atomic_load(&slot->mark),
 				   atomic_load(&slot->tries), tini_map_first(map, k), length);
 
 	settle_results(slot, job, &r);
+	/* A figure: what had ended of the chunk; a lost item is counted where it is told. */
+	atomic_fetch_add_explicit(&slot->items, r.offset - offset - r.lost, memory_order_relaxed);
 	settle(pool, s, job, &map->word[k], &r, death, length);
 	return r.lost;
 }
@@ -106,18 +120,23 @@ static bool repair_range(tine_pool *pool, unsigned s, tini_job *job, tini_map *m
 			 const tini_death *death)
 {
 	tini_cell *cell = tini_map_cell(pool, map, s);
-	uint64_t done = 0, free_words = 0;
+	uint64_t done = 0, free_words = 0, count = atomic_load(&pool->slot[s].count);
+	uint64_t counted = atomic_load(&cell->ended) - count; /* DONE before, or told already */
+	uint64_t settled = 0;
 	bool lost = false;
 
 	for (uint64_t k = tini_range_low(range); k < tini_range_high(range); k++) {
-		if (tini_claim_is(&map->word[k], TINI_CLAIMED, s))
-			lost |= repair_word(pool, s, job, map, k, death);
 		done += tini_claim_is(&map->word[k], TINI_DONE, s);
+		if (tini_claim_is(&map->word[k], TINI_CLAIMED, s)) {
+			lost |= repair_word(pool, s, job, map, k, death);
+			settled += tini_claim_is(&map->word[k], TINI_DONE, s);
+		}
 		free_words += tini_claim_state_of(atomic_load(&map->word[k])) == TINI_FREE;
 	}
-	atomic_store(&cell->ended, atomic_load(&pool->slot[s].count) + done);
-	atomic_fetch_add_explicit(&pool->slot[s].items, done * map->chunk,
-				  memory_order_relaxed); /* a figure */
+	if (done > counted)
+		atomic_fetch_add_explicit(&pool->slot[s].items, (done - counted) * map->chunk,
+					  memory_order_relaxed); /* a figure */
+	atomic_store(&cell->ended, count + done + settled);
 	if (free_words > 0)
 		tini_map_redo(map, tini_range_low(range), tini_range_high(range));
 	return lost;
@@ -191,7 +210,7 @@ bool tini_repair(tine_pool *pool, unsigned s, const tini_death *death)
 	}
 	forget(slot);
 	atomic_store(&pool->limbo, 1);
-	if (tini_ready_find(pool) >= 0)
+	if (tini_ready_find(pool, false) >= 0)
 		tini_wake_one(
 			pool); /* it may have died with a wake that was meant for this work, */
 	tini_wake_lost(pool);  /* or before it rang the bell of one that it had chosen */

@@ -171,6 +171,8 @@ static inline void end_item(tini_runner *runner)
 {
 	atomic_store_explicit(&runner->slot->mark, tini_mark_ended(runner->index),
 			      memory_order_release);
+	if (runner->slot->text[0])
+		runner->slot->text[0] = '\0'; /* said by an item that did not fail after all */
 	runner->ran++;
 }
 
@@ -451,6 +453,9 @@ static void run_range(tini_runner *runner, tini_job *job, tini_map *map, uint64_
 			break;
 		}
 	}
+	int64_t took = tini_clock_now() - begun;
+	atomic_fetch_add_explicit(&slot->items, runner->ran, memory_order_relaxed); /* figures */
+	atomic_fetch_add_explicit(&slot->busy, took, memory_order_relaxed);
 	/* The cell before the range: a death in between finds the same sum again. */
 	atomic_store_explicit(&cell->ended,
 			      atomic_load_explicit(&slot->count, memory_order_relaxed) +
@@ -458,9 +463,6 @@ static void run_range(tini_runner *runner, tini_job *job, tini_map *map, uint64_
 			      memory_order_release);
 	TINI_KILL_POINT("cell-told");
 	atomic_store_explicit(&slot->range, 0, memory_order_release);
-	int64_t took = tini_clock_now() - begun;
-	atomic_fetch_add_explicit(&slot->items, runner->ran, memory_order_relaxed); /* figures */
-	atomic_fetch_add_explicit(&slot->busy, took, memory_order_relaxed);
 	adapt(runner, took);
 }
 
@@ -500,12 +502,12 @@ static void run_future(tini_runner *runner, tini_job *job)
 	} else {
 		run_item(runner, job, tini_claim_tries(seen), job->arg, job->result);
 	}
+	atomic_fetch_add_explicit(&slot->items, 1, memory_order_relaxed); /* figures */
+	atomic_fetch_add_explicit(&slot->busy, tini_clock_now() - begun, memory_order_relaxed);
 	TINI_KILL_POINT("future-ran");
 	tini_claim_finish(&job->word, runner->owner);
 	TINI_KILL_POINT("future-done");
 	tini_job_try_end(job);
-	atomic_fetch_add_explicit(&slot->items, 1, memory_order_relaxed); /* figures */
-	atomic_fetch_add_explicit(&slot->busy, tini_clock_now() - begun, memory_order_relaxed);
 }
 
 /* ---- any job */

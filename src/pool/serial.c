@@ -14,7 +14,10 @@ static int serial_check(const tine_pool_open_args *args)
 	if (args->cpu_limit != 0)
 		return TINI_FAIL(TINE_EUNSUPPORTED,
 				 "tine_pool_open: .cpu_limit needs a pool of processes");
-	if (args->start != TINE_FORK)
+	if (args->start != TINE_FORK && args->start != TINE_EXEC)
+		return TINI_FAIL(TINE_EINVAL, "tine_pool_open: .start = %d is unknown",
+				 (int)args->start);
+	if (args->start == TINE_EXEC)
 		return TINI_FAIL(TINE_EUNSUPPORTED,
 				 "tine_pool_open: .start = TINE_EXEC needs a pool of processes");
 	return 0;
@@ -60,11 +63,10 @@ static void serial_offer(tine_pool *pool, tini_job *job)
 
 static int serial_close(tine_pool *pool, bool kill, int64_t deadline)
 {
-	(void)kill;
 	(void)deadline;
 	tini_runner runner = serial_runner(pool, &pool->slot[0]),
 		    *before = tini_runner_enter(&runner);
-	if (pool->exit)
+	if (pool->exit && !kill)
 		pool->exit(pool->context);
 	tini_runner_enter(before);
 	return 0;

@@ -111,7 +111,9 @@ struct tini_job {
 	_Atomic uint32_t failed; /* 1: some status is not 0 */
 	_Atomic(struct tini_map *) map; /* NULL: a future */
 	uint32_t index;                 /* of this record; set once */
-	_Atomic uint32_t creator;       /* slot + 1 of the worker that submitted it; 0: the host */
+	_Atomic uint32_t
+		depth; /* 0: the host's; 1: submitted or waited for inside an item; 2: ... */
+	_Atomic uint32_t creator; /* slot + 1 of the worker that submitted it; 0: the host */
 	/* written while NEW by its submitter, read after a claim or under a hazard */
 	_Alignas(64) tine_pool *pool;
 	tine_task *task;
@@ -195,9 +197,10 @@ struct tini_slot {
 struct tine_pool {
 	uint64_t magic;
 	const struct tini_pool_kind *kind;
-	uint64_t host;            /* tini_self_id() of the process that opened it */
-	_Atomic uint32_t holders; /* the pool itself, every future and call of the host: the last frees */
-	int workers, slots;       /* slots: workers and spares */
+	uint64_t host; /* tini_self_id() of the process that opened it */
+	_Atomic uint32_t
+		holders;    /* the pool itself, every future and call of the host: the last frees */
+	int workers, slots; /* slots: workers and spares */
 	int threads_per_worker;
 	/* as opened */
 	tine_init *init;
@@ -216,6 +219,7 @@ struct tine_pool {
 	_Atomic int32_t broken;     /* 0, or the code: no worker will come any more */
 	_Atomic uint32_t ended;     /* futex: 1 when the supervisor has reaped all */
 	_Atomic uint32_t parked;    /* workers that wait inside an item */
+	_Atomic uint32_t nested;    /* 1: some worker has submitted work or waited */
 	_Atomic int32_t supervisor; /* pid */
 	_Atomic uint64_t looked_at; /* the supervisor: index + 1 of the job whose map it looks at */
 	_Atomic uint32_t kicked;    /* 1: it has been signalled and has not looked since */

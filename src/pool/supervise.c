@@ -55,13 +55,18 @@ static bool has_process(const tini_slot *slot)
 	return atomic_load(&slot->pid) > 0;
 }
 
-static int count_processes(const tine_pool *pool)
+static int count_between(const tine_pool *pool, int from, int to)
 {
 	int n = 0;
 
-	for (int i = 0; i < pool->slots; i++)
+	for (int i = from; i < to; i++)
 		n += has_process(&pool->slot[i]);
 	return n;
+}
+
+static int count_processes(const tine_pool *pool)
+{
+	return count_between(pool, 0, pool->slots);
 }
 
 /* Name the job, so that its map stays; false where it does not run. */
@@ -154,26 +159,29 @@ static void start_worker(tine_pool *pool, unsigned s)
 	atomic_store(&slot->pid, (int)pid);
 }
 
+/* Every worker, and a spare for each that is parked. */
 static void start_missing(tine_pool *pool, int64_t now)
 {
-	int parked = (int)atomic_load(&pool->parked), want = pool->workers + parked;
+	int spares = count_between(pool, pool->workers, pool->slots);
 
-	if (now < me.fork_again)
-		return;
-	/* Spares take the first free slots beyond the workers' own. */
-	for (int i = 0, running = count_processes(pool); i < pool->slots && running < want; i++) {
+	for (int i = 0; i < pool->slots; i++) {
+		bool is_spare = i >= pool->workers;
+
 		if (has_process(&pool->slot[i]) || now < me.fork_again ||
 		    atomic_load(&pool->broken) != 0)
 			continue;
+		if (is_spare && spares >= (int)atomic_load(&pool->parked))
+			return;
 		start_worker(pool, (unsigned)i);
-		running += has_process(&pool->slot[i]);
+		spares += is_spare && has_process(&pool->slot[i]);
 	}
 }
 
 /* Those that were started for parked workers, when these work again. */
 static void send_spares_home(tine_pool *pool)
 {
-	int extra = count_processes(pool) - (int)atomic_load(&pool->parked) - pool->workers;
+	int extra =
+		count_between(pool, pool->workers, pool->slots) - (int)atomic_load(&pool->parked);
 
 	for (int i = pool->slots - 1; i >= pool->workers && extra > 0; i--) {
 		tini_slot *slot = &pool->slot[i];
@@ -319,7 +327,7 @@ static int64_t watch_jobs(tine_pool *pool, int64_t now)
 			tini_ready_set(pool, i);
 	}
 	atomic_store(&pool->looked_at, 0);
-	if (tini_ready_find(pool) >= 0 && !tini_wake_one(pool))
+	if (tini_ready_find(pool, false) >= 0 && !tini_wake_one(pool))
 		tini_wake_lost(pool);
 	tini_jobs_sweep_limbo(pool);
 	atomic_store(&pool->watching, shortest);
@@ -445,16 +453,8 @@ static void settle_death(tine_pool *pool, unsigned s, int status)
 		atomic_fetch_sub(&pool->parked, 1);
 	if (!closing && !left_by_itself(slot, status) && atomic_load(&slot->job) == 0)
 		count_death(pool, slot, s, &death);
-	if (tini_repair(pool, s, &death)) {
-		bool crash = death.code == TINE_ECRASHED || death.code == TINE_EEXITED ||
-			     death.code == TINE_EOOM;
-
+	if (tini_repair(pool, s, &death))
 		me.deaths = 0; /* a failed item is progress */
-		atomic_fetch_add_explicit(&pool->crashed, crash,
-					  memory_order_relaxed); /* figures */
-		atomic_fetch_add_explicit(&pool->overtime, death.code == TINE_EDEADLINE,
-					  memory_order_relaxed);
-	}
 	tini_repair_created(pool, s);
 }
 

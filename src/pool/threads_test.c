@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <time.h>
 
-#include <tine/loop.h>
 #include <tine/pool.h>
 
 #include "heap/heap.h"

@@ -49,7 +49,19 @@ static bool spin(tini_job *job)
 	return false;
 }
 
-int tini_park(tine_pool *pool)
+/* Spares take it too from now on, even where the host has submitted it. */
+void tini_job_want(tini_job *job)
+{
+	const tini_runner *runner = tini_runner_current();
+	uint32_t top = 0;
+
+	if (!runner || runner->pool != job->pool)
+		return;
+	atomic_compare_exchange_strong(&job->depth, &top, 1);
+	atomic_store(&job->pool->nested, 1);
+}
+
+int tini_park(tine_pool *pool, tini_job *job)
 {
 	tini_runner *runner = tini_runner_current();
 	uint32_t most = (uint32_t)pool->workers * TINI_SPARES;
@@ -64,6 +76,8 @@ int tini_park(tine_pool *pool)
 				 "they wait for",
 				 most, pool->name);
 	}
+	if (job)
+		tini_job_want(job);
 	atomic_store(&runner->slot->parked, 1);
 	tini_pool_kick(pool);
 	return 0;

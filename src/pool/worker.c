@@ -18,6 +18,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
@@ -115,7 +116,7 @@ static bool spin_for_work(tine_pool *pool, tini_slot *slot)
 	}
 	for (int64_t end = tini_clock_now() + SPIN_NS; tini_clock_now() < end;)
 		for (int i = 0; i < 8; i++) {
-			if (tini_ready_find(pool) >= 0) {
+			if (tini_ready_find(pool, slot->spare) >= 0) {
 				score += score < SPIN_SCORE_MAX;
 				return true;
 			}
@@ -138,7 +139,7 @@ static void wait_for_work(tini_runner *runner)
 static void work(tini_runner *runner)
 {
 	while (!tini_runner_must_leave(runner)) {
-		int64_t found = tini_ready_find(runner->pool);
+		int64_t found = tini_ready_find(runner->pool, runner->slot->spare);
 
 		if (found >= 0)
 			tini_run_job(runner, tini_job_at(runner->pool, (uint32_t)found));
@@ -200,6 +201,15 @@ static void *worker_thread(void *context)
 	_exit(0);
 }
 
+/* For process lists, which show 15 bytes. */
+static void take_name(const tine_pool *pool, unsigned slot)
+{
+	char name[32];
+
+	snprintf(name, sizeof name, "%.10s-%u", pool->name, slot);
+	prctl(PR_SET_NAME, name);
+}
+
 _Noreturn void tini_worker_main(tine_pool *pool, unsigned slot, const tini_watch *watch,
 				pid_t supervisor)
 {
@@ -217,6 +227,7 @@ _Noreturn void tini_worker_main(tine_pool *pool, unsigned slot, const tini_watch
 				.context = worker.slot};
 	tini_crash_catch(&worker.slot->crash);
 	tini_child_begin(&plan);
+	take_name(pool, slot);
 	pin(pool, slot);
 	tini_runner_of_process(&worker);
 	int rc = tini_child_run(worker_thread, NULL);

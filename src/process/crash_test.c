@@ -24,6 +24,7 @@ __attribute__((noinline)) static void read_null(void)
 __attribute__((noinline)) static void call_null(void)
 {
 	((void (*)(void))(uintptr_t)depth)();
+	depth = 0; /* no tail call: this function must be on the stack */
 }
 __attribute__((noinline)) static void give_up(void)
 {
@@ -38,7 +39,7 @@ __attribute__((noinline)) static int overflow(int n) // NOLINT(misc-no-recursion
 	volatile char big[4096];
 
 	big[0] = (char)n;
-	return overflow(n + 1) + big[0];
+	return n == depth - 1 ? 0 : overflow(n + 1) + big[0]; /* depth is 0 */
 }
 static void overflow_stack(void)
 {
@@ -47,6 +48,7 @@ static void overflow_stack(void)
 static void send_segv(void)
 {
 	raise(SIGSEGV);
+	depth = 0; /* no tail call */
 }
 
 static char *late; /* mapped by the parent after the fork */

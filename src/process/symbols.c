@@ -73,7 +73,8 @@ static bool is_system_module(const char *path)
 	return false;
 }
 
-static bool tell_frame(Dwfl *dwfl, const void *frame, bool exact, bool any_module, char *text, size_t size)
+static bool tell_frame(Dwfl *dwfl, const void *frame, bool exact, bool any_module, char *text,
+		       size_t size)
 {
 	Dwarf_Addr address = (Dwarf_Addr)(uintptr_t)frame -
 			     (exact ? 0 : 1); /* a return address is after its call */
@@ -89,11 +90,12 @@ static bool tell_frame(Dwfl *dwfl, const void *frame, bool exact, bool any_modul
 	const char *file = line ? dwfl_lineinfo(line, NULL, &number, NULL, NULL, NULL) : NULL;
 	if (!name)
 		return false;
+	int length = (int)strcspn(name, "."); /* without ".cold", ".part.0" and the like */
 	if (file)
-		snprintf(text, size, " in %s (%s:%d)", name,
+		snprintf(text, size, " in %.*s (%s:%d)", length, name,
 			 strrchr(file, '/') ? strrchr(file, '/') + 1 : file, number);
 	else
-		snprintf(text, size, " in %s", name);
+		snprintf(text, size, " in %.*s", length, name);
 	return true;
 }
 
@@ -102,7 +104,8 @@ static void look_up(const tini_crash *crash, char *text, size_t size)
 	Dwfl *dwfl = open_session();
 	bool told = false;
 
-	/* The innermost frame is where the signal struck, exactly; the others are return addresses. */
+	/* The innermost frame is where the signal struck, exactly; the others are return addresses.
+	 */
 	for (int any = 0; dwfl && any < 2 && !told; any++)
 		for (int i = 0; i < crash->depth && i < TINI_CRASH_FRAMES && !told; i++)
 			told = tell_frame(dwfl, crash->frames[i], i == 0, any, text, size);

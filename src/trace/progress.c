@@ -25,8 +25,7 @@
 #include "base/memory.h"
 #include "trace/line.h"
 
-/* Nanoseconds between two drawings: on a terminal; elsewhere; elsewhere where no total tells
- * tenths. */
+/* Nanoseconds between two drawings: on a terminal; in plain lines; in those without a total. */
 #define TERMINAL_PAUSE INT64_C(100000000)
 #define PLAIN_PAUSE INT64_C(1000000000)
 #define UNKNOWN_PAUSE INT64_C(10000000000)
@@ -190,9 +189,8 @@ void tine_progress_add(tine_progress *progress, size_t n)
 	if (atomic_fetch_add(&progress->done, n) > SIZE_MAX - n)
 		atomic_store(&progress->done, SIZE_MAX); /* more than can be counted */
 	int64_t now = tini_clock_now();
-	if (now >=
-	    atomic_load_explicit(&progress->due,
-				 memory_order_relaxed)) /* a hint: draw_if_free() looks again */
+	/* relaxed: a hint; draw_if_free() looks again */
+	if (now >= atomic_load_explicit(&progress->due, memory_order_relaxed))
 		draw_if_free(progress, now);
 }
 
