@@ -73,9 +73,18 @@ int tini_os_advise(void *address, size_t length, int advice)
 
 /* ---- files without a name */
 
+int tini_os_above_standard(int fd)
+{
+	if (fd < 0 || fd > STDERR_FILENO)
+		return fd;
+	int up = result(fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1));
+	close(fd);
+	return up;
+}
+
 int tini_os_memfd(const char *name)
 {
-	return fails() ? -EMFILE : result(memfd_create(name, MFD_CLOEXEC));
+	return fails() ? -EMFILE : tini_os_above_standard(result(memfd_create(name, MFD_CLOEXEC)));
 }
 
 /* What a file call needs around it to send no signal and take none. */
@@ -217,7 +226,9 @@ pid_t tini_os_fork(void)
 
 int tini_os_pidfd_open(pid_t pid)
 {
-	return fails() ? -EMFILE : result(syscall(SYS_pidfd_open, pid, 0));
+	if (fails())
+		return -EMFILE;
+	return tini_os_above_standard(result(syscall(SYS_pidfd_open, pid, 0)));
 }
 
 int tini_os_pidfd_signal(int pidfd, int signal)
@@ -227,7 +238,17 @@ int tini_os_pidfd_signal(int pidfd, int signal)
 
 int tini_os_pipe(int ends[2])
 {
-	return fails() ? -EMFILE : result(pipe2(ends, O_CLOEXEC));
+	int r = fails() ? -EMFILE : result(pipe2(ends, O_CLOEXEC));
+
+	if (r < 0)
+		return r;
+	ends[0] = tini_os_above_standard(ends[0]);
+	ends[1] = tini_os_above_standard(ends[1]);
+	if (ends[0] >= 0 && ends[1] >= 0)
+		return 0;
+	tini_os_close(ends[0]);
+	tini_os_close(ends[1]);
+	return -EMFILE;
 }
 
 /* The field of that number in a /proc/PID/stat, whose field 2 may hold blanks and ')'; NULL: there

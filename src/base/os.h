@@ -20,6 +20,10 @@ int tini_os_unmap(void *address, size_t length);
 int tini_os_protect_none(void *address, size_t length);
 int tini_os_advise(void *address, size_t length, int advice);
 
+/* A descriptor that is not 0, 1 or 2: where the host has closed these, one of ours would be taken for its output.
+ * Takes -errno too, and gives it back. */
+int tini_os_above_standard(int fd);
+
 /* files without a name */
 int tini_os_memfd(const char *name);                        /* close-on-exec; the descriptor */
 int tini_os_huge_tmpfs_file(size_t limit);                  /* a nameless file on a private huge=always tmpfs of at most

@@ -73,7 +73,7 @@ static int make_file(const char *size)
 	close(fs);
 	if (r < 0)
 		return r;
-	int file = open_in(r);
+	int file = tini_os_above_standard(open_in(r));
 	close(r);
 	return file;
 }
@@ -150,7 +150,7 @@ static int receive(int socket)
 	if (header && header->cmsg_type == SCM_RIGHTS)
 		memcpy(&file, CMSG_DATA(header), sizeof(file));
 	if (file >= 0)
-		return file;
+		return tini_os_above_standard(file);
 	return r < 0 ? r : -EMFILE; /* no room for the descriptor here */
 }
 

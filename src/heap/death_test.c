@@ -325,6 +325,7 @@ static void test_chain_of_adopters(void **state)
 		if (!first) {
 			die_at("run-freeing", 3);
 			use_blocks(0);
+			_exit(1);
 		}
 		for (int i = 0; i < length; i++) {
 			waitpid(dead, NULL, 0);

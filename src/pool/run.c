@@ -15,6 +15,7 @@
 #include "pool/ready.h"
 #include "pool/stories.h"
 #include "process/child.h"
+#include "process/self.h"
 
 #include <sched.h>
 #include <stdio.h>
@@ -154,6 +155,13 @@ static inline bool has_output(void)
 #endif
 }
 
+/* An item has forked and both have returned: one of them is the worker. */
+static void leave_stray_child(const tini_runner *runner)
+{
+	if (tini_self_id() != runner->self)
+		_exit(0);
+}
+
 static inline int run_once(tini_runner *runner, tini_job *job, const void *arg, void *result)
 {
 	tini_slot *slot = runner->slot;
@@ -163,6 +171,9 @@ static inline int run_once(tini_runner *runner, tini_job *job, const void *arg, 
 	int returned = job->task(arg, result);
 	if (runner->is_process && has_output())
 		tini_child_flush();
+	/* Only this process writes it; a child that the item has forked finds another number. */
+	if (atomic_load_explicit(&tini_self_cached, memory_order_relaxed) != runner->self)
+		leave_stray_child(runner);
 	return returned;
 }
 

@@ -159,6 +159,17 @@ static void start_worker(tine_pool *pool, unsigned s)
 	atomic_store(&slot->pid, (int)pid);
 }
 
+/* So many that all of them may die before their first item without another having been begun. */
+static bool may_start(const tine_pool *pool)
+{
+	unsigned starting = 0;
+
+	for (int i = 0; i < pool->slots; i++)
+		starting += has_process(&pool->slot[i]) &&
+			    atomic_load(&pool->slot[i].state) == TINI_SLOT_STARTING;
+	return me.deaths == 0 || me.deaths + starting < DEATHS_PER_WORKER * (unsigned)pool->workers;
+}
+
 /* Every worker, and a spare for each that is parked. */
 static void start_missing(tine_pool *pool, int64_t now)
 {
@@ -170,7 +181,7 @@ static void start_missing(tine_pool *pool, int64_t now)
 		if (has_process(&pool->slot[i]) || now < me.fork_again ||
 		    atomic_load(&pool->broken) != 0)
 			continue;
-		if (is_spare && spares >= (int)atomic_load(&pool->parked))
+		if ((is_spare && spares >= (int)atomic_load(&pool->parked)) || !may_start(pool))
 			return;
 		start_worker(pool, (unsigned)i);
 		spares += is_spare && has_process(&pool->slot[i]);

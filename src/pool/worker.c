@@ -195,7 +195,7 @@ static void *worker_thread(void *context)
 		tini_pool_kick(pool);
 	work(&worker);
 	atomic_store(&slot->state, TINI_SLOT_LEAVING);
-	if (pool->exit)
+	if (pool->exit && atomic_load(&pool->closing) != TINI_KILLING)
 		pool->exit(pool->context);
 	tini_child_flush();
 	_exit(0);

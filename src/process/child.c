@@ -66,7 +66,7 @@ static void set_environment(int threads)
 void tini_child_prepare(int threads)
 {
 	set_environment(threads);
-	null_device = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	null_device = tini_os_above_standard(open("/dev/null", O_RDWR | O_CLOEXEC));
 }
 
 void tini_child_limit_threads(int n)
@@ -105,10 +105,13 @@ static void quiet_terminal(void)
 		sigaction(ignored[i], &ignore, NULL);
 	if (null_device < 0) {
 		close(STDIN_FILENO);
-	} else if (null_device != STDIN_FILENO) {
-		dup2(null_device, STDIN_FILENO);
-		close(null_device);
+		return;
 	}
+	dup2(null_device, STDIN_FILENO);
+	for (int fd = STDOUT_FILENO; fd <= STDERR_FILENO; fd++)
+		if (fcntl(fd, F_GETFD) < 0) /* what an item opens must not become its output */
+			dup2(null_device, fd);
+	close(null_device);
 }
 
 static void be_first_to_kill(void)

@@ -88,7 +88,7 @@ static int open_signals(void)
 	sigemptyset(&set);
 	sigaddset(&set, SIGCHLD);
 	sigaddset(&set, SIGUSR1);
-	return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	return tini_os_above_standard(signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
 }
 
 static void tell_error(const birth_plan *plan, int error)

@@ -10,12 +10,12 @@
 
 enum { HOOKS = 4 };
 
-static _Atomic uint64_t self_id;
+_Atomic uint64_t tini_self_cached;
 static void (*_Atomic hooks[HOOKS])(void);
 
 static void in_child(void)
 {
-	atomic_store(&self_id, 0);
+	atomic_store(&tini_self_cached, 0);
 	for (int i = 0; i < HOOKS; i++) {
 		void (*hook)(void) = atomic_load(&hooks[i]);
 
@@ -32,13 +32,13 @@ static void watch_forks(void)
 uint64_t tini_self_id(void)
 {
 	static pthread_once_t once = PTHREAD_ONCE_INIT;
-	uint64_t id = atomic_load_explicit(&self_id,
+	uint64_t id = atomic_load_explicit(&tini_self_cached,
 					   memory_order_relaxed); /* only this process writes it */
 
 	if (id == 0) {
 		pthread_once(&once, watch_forks);
 		id = (uint64_t)getpid();
-		atomic_store_explicit(&self_id, id, memory_order_relaxed);
+		atomic_store_explicit(&tini_self_cached, id, memory_order_relaxed);
 	}
 	return id;
 }
