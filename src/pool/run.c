@@ -23,7 +23,8 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { BATCH_NS = 100 * 1000, BATCH_MAX = 4096, REDO_STEP = 64 };
+#define BATCH_NS INT64_C(100000)
+enum { BATCH_MAX = 4096, REDO_STEP = 64 };
 
 static _Thread_local tini_runner *runner_here;
 static tini_runner *runner_of_process;
