@@ -60,13 +60,13 @@ extern "C" {
 	X(EUNSUPPORTED, "not built, not installed or not possible here")           \
 	X(EVERSION, "options of a newer header")                                   \
 	X(ETIMEDOUT, "this wait ran out; what was waited for goes on")             \
-	X(EDEADLINE, "the item ran over its own time limit and was ended")         \
+	X(EDEADLINE, "a time limit ran out and the item was ended")                \
 	X(ECRASHED, "the worker died of a signal in the item")                     \
 	X(EEXITED, "the item called exit()")                                       \
 	X(EOOM, "the worker was killed for want of memory")                        \
 	X(EITEMS, "some items failed; statuses and failures say which")            \
 	X(ETASK, "the task returned a negative number that is no TINE_E code")     \
-	X(ECANCELLED, "cancelled before it ran")                                   \
+	X(ECANCELLED, "cancelled before it ended")                                 \
 	X(EINIT, "the worker's init failed")                                       \
 	X(ELOST, "the pool's supervisor is gone")                                  \
 	X(EBROKEN, "workers die before they can begin; or a barrier lost a party") \

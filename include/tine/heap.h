@@ -33,7 +33,8 @@ TINI_DEFAULTS(shared_alloc)
  * neither a SIGBUS nor the OOM killer later.  With .lazy it is not: a sparse array may be larger
  * than the memory of the machine.
  *
- * Returns: the block, aligned to 16 bytes (to a page from 64 KiB on), or NULL.
+ * Returns: the block, or NULL.  It is aligned to 16 bytes, from 64 bytes on to 64, above 32 KiB to
+ *          64 KiB, above 1 MiB to 2 MiB.
  * Owner:   the caller, until any process of the program gives it to tine_shared_free().  A block
  *          whose process has died stays valid and is counted as `orphaned`.
  * Safety:  any thread of any process of the program; not in a signal handler.  The first call,
@@ -84,7 +85,7 @@ typedef struct tine_heap_figures {
 	size_t committed;    /* bytes of memory taken from the system */
 	size_t in_use;       /* bytes of live blocks */
 	size_t orphaned;     /* bytes of live blocks whose process has died */
-	size_t largest_free; /* bytes of the largest block that there is still room for */
+	size_t largest_free; /* bytes of the largest free row of addresses; memory may be less */
 } tine_heap_figures;
 
 /*

@@ -163,6 +163,13 @@ static bool is_dead(uint64_t w)
 	return !now && is_dead_zombie(pid);
 }
 
+bool tini_actor_seems_gone(unsigned actor)
+{
+	uint64_t w = atomic_load(&tini_the_heap.actors[actor]);
+
+	return state_of(w) == LIVE && kill(pid_of(w), 0) && errno == ESRCH;
+}
+
 bool tini_actor_claim_dead(unsigned actor, pid_t pid)
 {
 	tini_word *entry = &tini_the_heap.actors[actor];
@@ -174,9 +181,9 @@ bool tini_actor_claim_dead(unsigned actor, pid_t pid)
 	return me && atomic_compare_exchange_strong(entry, &w, adopted_word(me));
 }
 
-bool tini_actor_inherit(unsigned actor, unsigned heir_of)
+bool tini_actor_inherit(unsigned actor, unsigned adopter)
 {
-	uint64_t w = adopted_word(heir_of);
+	uint64_t w = adopted_word(adopter);
 
 	return atomic_compare_exchange_strong(&tini_the_heap.actors[actor], &w,
 					      adopted_word(tini_actor_me()));

@@ -21,6 +21,12 @@ extern _Atomic unsigned tini_actor_cached __attribute__((visibility("hidden")));
 /* Join the table of actors.  Returns the number, 0 where the table is full. */
 unsigned tini_actor_join(void);
 
+static inline bool tini_actor_joined(void)
+{
+	/* relaxed: the number depends on nothing else */
+	return atomic_load_explicit(&tini_actor_cached, memory_order_relaxed) != 0;
+}
+
 /* The number of this process, joining where it has none. */
 static inline unsigned tini_actor_me(void)
 {
@@ -35,10 +41,15 @@ unsigned tini_actor_top(void);
 
 bool tini_actor_is_live(unsigned actor); /* by the table: it is not yet known to be dead */
 
-/* Become the adopter of an actor: where it has this pid (0: any) and is certainly dead, or where
- * its adopter was `heir_of` (0: nobody).  False where it is alive or someone else's. */
+/* A quick look, one system call: it is worth trying to claim it. */
+bool tini_actor_seems_gone(unsigned actor);
+
+/* Become the adopter of an actor that is certainly dead and has this pid, 0: any.  False where it
+ * is alive or has an adopter. */
 bool tini_actor_claim_dead(unsigned actor, pid_t pid);
-bool tini_actor_inherit(unsigned actor, unsigned heir_of);
+
+/* Become the adopter of an actor in the place of its adopter, who is dead and adopted by us. */
+bool tini_actor_inherit(unsigned actor, unsigned adopter);
 
 /* The adopter has mended everything: the number is free. */
 void tini_actor_retire(unsigned actor);

@@ -104,7 +104,7 @@ void tini_adopt_some(void)
 
 	for (unsigned n = 0; n < SOME && n < top; n++) {
 		unsigned i = 1 + atomic_fetch_add(&next, 1) % top;
-		if (i < top && i != me && tini_actor_claim_dead(i, 0))
+		if (i < top && i != me && tini_actor_seems_gone(i) && tini_actor_claim_dead(i, 0))
 			adopt(i);
 	}
 }

@@ -30,7 +30,7 @@ enum { MID_MAX = 1 << 20 };
 
 static void *run_of(const tini_table *table, size_t size, unsigned me, bool lazy, tini_lack *lack)
 {
-	size_t n = size / table->unit_bytes + (size % table->unit_bytes != 0);
+	size_t n = (size >> table->unit_bits) + ((size & (table->unit_bytes - 1)) != 0);
 
 	if (n > table->units) {
 		lack->what = TINI_LACK_ADDRESSES;
@@ -61,32 +61,38 @@ static void *try_alloc(size_t size, bool lazy, tini_lack *lack)
 	return p;
 }
 
+static void tell_full(const char *call, size_t size, const char *asked)
+{
+	bool small = size <= TINI_SMALL_MAX;
+	char left[TINI_SIZE_TEXT];
+
+	tini_size_text(left,
+		       small ? tini_the_heap.part[TINI_SMALL].length : tini_heap_largest_free());
+	tini_error_set(TINE_ENOMEM,
+		       small ? "%s: %s asked, and all %s for small blocks are in use "
+			       "(TINE_HEAP_SIZE sets the size of the heap)"
+			     : "%s: %s asked, the largest free block of the shared heap has %s "
+			       "(TINE_HEAP_SIZE sets the size of the heap)",
+		       call, asked, left);
+}
+
 static void tell(const char *call, size_t size, const tini_lack *lack)
 {
 	char asked[TINI_SIZE_TEXT], left[TINI_SIZE_TEXT];
 
 	tini_size_text(asked, size);
-	tini_size_text(left, lack->what == TINI_LACK_ADDRESSES ? tini_heap_largest_free()
-							       : lack->available);
-	switch (lack->what) {
-	case TINI_LACK_HEADROOM:
+	tini_size_text(left, lack->available);
+	if (lack->what == TINI_LACK_HEADROOM)
 		tini_error_set(TINE_ENOMEM, "%s: %s asked, %s leaves %s", call, asked, lack->limit,
 			       left);
-		break;
-	case TINI_LACK_BACKING:
+	else if (lack->what == TINI_LACK_BACKING)
 		tini_error_set_errno(TINE_ENOMEM, lack->errnum,
 				     "%s: %s asked, the system gives no memory", call, asked);
-		break;
-	case TINI_LACK_ACTORS:
+	else if (lack->what == TINI_LACK_ACTORS)
 		tini_error_set(TINE_ENOMEM, "%s: %s asked, and more than %d processes use the heap",
 			       call, asked, TINI_ACTOR_LIMIT - 1);
-		break;
-	default:
-		tini_error_set(TINE_ENOMEM,
-			       "%s: %s asked, the largest free block of the shared heap has %s "
-			       "(TINE_HEAP_SIZE sets the size of the heap)",
-			       call, asked, left);
-	}
+	else
+		tell_full(call, size, asked);
 }
 
 /* What the dead and the empty still hold. */
@@ -103,12 +109,13 @@ static void *allocate(const char *call, size_t size, bool lazy)
 {
 	tini_lack lack;
 
+	/* acquire: pairs with the store in start.c, after which the geometry is constant */
 	if (!atomic_load_explicit(&tini_heap_runs, memory_order_acquire) && tini_heap_start())
 		return NULL;
 	if (tini_fault_now(TINI_FAULT_SHARED))
 		return TINI_FAIL_NULL(TINE_ENOMEM, "%s: an allocation that a test makes fail",
 				      call);
-	if (!atomic_load_explicit(&tini_actor_cached, memory_order_relaxed))
+	if (!tini_actor_joined())
 		tini_adopt_some();
 	void *p = try_alloc(size, lazy, &lack);
 	if (!p && size < tini_the_heap.reserved) {
@@ -138,11 +145,11 @@ static bool find(const void *p, found *f)
 	if (!table)
 		return false;
 	size_t offset = (size_t)((const char *)p - table->base);
-	f->first = (uint32_t)(offset / table->unit_bytes);
+	f->first = (uint32_t)(offset >> table->unit_bits);
 	if (f->first >= atomic_load_explicit(&table->marks->top, memory_order_relaxed))
 		return false; /* relaxed: a live block's address came here after top was raised */
 	f->w = atomic_load(&table->words[f->first]);
-	offset %= table->unit_bytes;
+	offset &= table->unit_bytes - 1;
 	if (tini_is_slab(f->w)) {
 		f->table = NULL;
 		return tini_block_at(&f->block, f->first, f->w, offset);

@@ -3,6 +3,7 @@
 #include "kit/kit.h"
 
 #include <stdatomic.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -340,6 +341,32 @@ static void test_options(void **state)
 	assert_int_equal(tine_heap_stats(NULL), TINE_EINVAL);
 }
 
+/* Every mapping stays out of core dumps, as a dump would allocate the holes; guards lie between. */
+static void test_mappings(void **state)
+{
+	char line[512], permissions[8];
+	unsigned long from, to, maps = 0, guards = 0, undumped = 0;
+	bool ours = false;
+	FILE *file = fopen("/proc/self/smaps", "r");
+
+	(void)state;
+	assert_non_null(file);
+	uintptr_t begin = (uintptr_t)tini_heap_line(0) - 4096, end = begin + figures().reserved;
+	while (fgets(line, sizeof(line), file)) {
+		if (sscanf(line, "%lx-%lx %7s", &from, &to, permissions) == 3) {
+			ours = from >= begin && from < end;
+			maps += ours;
+			guards += ours && !strcmp(permissions, "---s");
+		} else if (ours && !strncmp(line, "VmFlags:", 8)) {
+			undumped += strstr(line, " dd") != NULL;
+		}
+	}
+	fclose(file);
+	assert_int_equal(maps, 5);
+	assert_int_equal(guards, 2);
+	assert_int_equal(undumped, maps);
+}
+
 static void test_lines(void **state)
 {
 	(void)state;
@@ -428,8 +455,8 @@ int main(void)
 		cmocka_unit_test(test_random),       cmocka_unit_test(test_given_back),
 		cmocka_unit_test(test_misuse),       cmocka_unit_test(test_absurd_sizes),
 		cmocka_unit_test(test_options),      cmocka_unit_test(test_lines),
-		cmocka_unit_test(test_cancel),       cmocka_unit_test(test_faults),
-		cmocka_unit_test(test_size_text),
+		cmocka_unit_test(test_mappings),     cmocka_unit_test(test_cancel),
+		cmocka_unit_test(test_faults),       cmocka_unit_test(test_size_text),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -36,6 +36,7 @@ static void lay_table(tini_heap *heap, tini_table *table, int part, size_t unit)
 {
 	table->base = heap->part[part].base;
 	table->unit_bytes = unit;
+	table->unit_bits = (unsigned)__builtin_ctzl(unit);
 	table->units = (uint32_t)(heap->part[part].length / unit);
 	table->part = part;
 	table->marks = &heap->control->marks[part - TINI_SMALL];

@@ -61,8 +61,9 @@ typedef struct tini_control {
 
 /* A table of units.  Private to the process, constant. */
 typedef struct tini_table {
-	char *base; /* of the first unit */
-	size_t unit_bytes;
+	char *base;        /* of the first unit */
+	size_t unit_bytes; /* 1 << unit_bits */
+	unsigned unit_bits;
 	uint32_t units;
 	int part;         /* the part that the units lie in */
 	tini_word *words; /* one per unit */

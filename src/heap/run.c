@@ -2,10 +2,11 @@
 /*
  * Runs of units over a table of words, without a lock.
  *
- *   claim    FREE -> TENTATIVE, from the first unit to the last; at an obstacle all go back, and
- * the search goes on behind it publish  one store, TENTATIVE -> HEAD, hands the whole row out; the
- * other words stay free     one swap, HEAD -> EMPTYING, decides who frees it; the pages go back,
- * then every other unit -> RELEASED, EMPTYING -> RELEASING, each RELEASED -> FREE, the head last
+ *   claim    FREE -> TENTATIVE, from the first unit to the last; at an obstacle all go back,
+ *            and the search goes on behind it
+ *   publish  one store, TENTATIVE -> HEAD, hands the whole row out; the other words stay
+ *   free     one swap, HEAD -> EMPTYING, decides who frees it; the pages go back; then the
+ *            other units -> RELEASED, EMPTYING -> RELEASING, RELEASED -> FREE, the head last
  *
  * RELEASED is there for the adopter of one who dies while he frees.  The units that he has let go
  * may be another's run by then, with words like those that were there before; what is still his
@@ -60,8 +61,7 @@ static uint32_t look(const tini_table *table, uint32_t from, uint32_t n)
 	return start <= table->units && n <= table->units - start ? start : TINI_NO_UNIT;
 }
 
-/* Let units below `end` be used: back the table's pages that nobody has touched, then raise its
- * top. */
+/* Let units below `end` be used: back the pages of their words, then raise the top. */
 static bool reach(const tini_table *table, uint32_t end, tini_lack *lack)
 {
 	uint32_t top = atomic_load(&table->marks->top);

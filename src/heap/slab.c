@@ -187,8 +187,7 @@ static uint64_t heat_another(unsigned kind, unsigned me, uint32_t enough, uint32
 	return current;
 }
 
-/* Back a slab's page, and the part of its descriptor that its class uses with the tag at the end.
- */
+/* Back a slab's page and its descriptor. */
 static bool commit_slab(uint32_t page, tini_lack *lack)
 {
 	uintptr_t begin = (uintptr_t)slab_of(page) & ~(uintptr_t)4095;
@@ -208,11 +207,10 @@ static uint16_t begin_slab(uint32_t page, unsigned kind)
 
 	atomic_store(&slab->tag, tag);
 	TINI_KILL_POINT("slab-tagged");
+	/* relaxed: the store that publishes the page word releases them to whoever reads it */
 	for (uint32_t i = 0; i < tini_classes[kind].words; i++)
-		/* release: pairs with the swap that allocates; the page word is published after it
-		 * anyway */
 		atomic_store_explicit(&slab->words[i], tini_word_empty((uint16_t)tag),
-				      memory_order_release);
+				      memory_order_relaxed);
 	TINI_KILL_POINT("slab-cleared");
 	return (uint16_t)tag;
 }
@@ -329,8 +327,7 @@ bool tini_block_change(const tini_block *block, unsigned to)
 	return change(block, to, &changed);
 }
 
-/* The slab may be empty now.  An owner keeps one such slab of a class, as the next block may come
- * soon. */
+/* The slab may be empty now.  Its owner keeps one such of a class for the next block. */
 static void retire(const tini_block *block)
 {
 	uint64_t w = atomic_load(page_word(block->page));

@@ -68,8 +68,7 @@ static int processes_open(tine_pool *pool)
 	tini_crash_prepare();
 	tini_child_find_threads();
 	tini_host_flush(); /* or its buffer would stand before what workers print */
-	int rc = tini_hidden_start(&pool->hidden, &pool->birth, "tine-super", -1,
-				   tini_supervise_pool, pool);
+	int rc = tini_hidden_start(&pool->hidden, "tine-super", -1, tini_supervise_pool, pool);
 
 	if (rc != 0)
 		return rc;

@@ -2,12 +2,12 @@
 /*
  * A worker may have died between any two of its stores.  What is found here, and what it means:
  *
- *     job 0                       between jobs: nothing to do
- *     range 0                     no words in hand
- *     range TAKING                the cursor may have moved for nobody: look at all offered words
- * again range [low, high)           words CLAIMED by it: by the mark, see tini_claim_remains();
- *                                 words DONE by it: counted once, as count + DONE is the same
- * before and after; words FREE: to be looked at again
+ *     job 0              between jobs: nothing to do
+ *     range 0            no words in hand
+ *     range TAKING       the cursor may have moved for nobody: look at all offered words again
+ *     range [low, high)  words CLAIMED by it: by the mark, see tini_claim_remains();
+ *                        words DONE by it: counted once, count + DONE is the same before and after;
+ *                        words FREE: to be looked at again
  *
  * Modelled in tests/model/claim.pml with a death at every step.
  */

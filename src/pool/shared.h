@@ -2,13 +2,13 @@
 /*
  * What a process pool keeps in the shared heap, and who may write it.
  *
- *     tine_pool ──> slot[0 .. slots)        one per worker process and spare; 320 bytes and its
- * crash record │             job ─ range ─ mark    what the worker is doing, in words that only it
- * writes ├──> ready bits                     hints: which segments have jobs with chunks to take;
- * anyone sets and clears ├──> asleep bits                    hints: which workers sleep on their
- * bell └──> segment[] ──> ready, job[64]   records that are never unmapped while the pool or a
- * future lives ├── word       a future: its claim word └── map ──> cell[slots + 2], claim word[],
- * status[]
+ *     tine_pool ──> slot[0 .. slots)   one per worker process and spare, each with a crash record:
+ *        │             job, range, mark   what the worker is doing, in words that only it writes
+ *        ├──> ready bits                 hints: which segments have jobs with chunks to take
+ *        ├──> asleep bits                hints: which workers sleep on their bell
+ *        └──> segment[] ──> job[64]      records, never unmapped while the pool or a future lives
+ *                            ├── word    a future: its claim word
+ *                            └── map ──> cell[slots + 2], claim word[], status[]
  *
  * Truth is in the claim words, the statuses and each slot's job, range, count and mark.  Everything
  * else is a hint or is derived, and a process may die between any two stores.  Only the supervisor
@@ -240,7 +240,6 @@ struct tine_pool {
 	tini_slot *slot;
 	struct tini_modules *modules; /* as they were at the open */
 	_Atomic uintptr_t known_task; /* the last task that was found in them */
-	tini_birth birth;
 	tini_hidden hidden; /* the host's side of the supervisor: used by the host alone */
 };
 

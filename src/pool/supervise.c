@@ -229,7 +229,9 @@ static char process_state(int pid)
 	if (tini_os_read_file(path, text, sizeof text) <= 0)
 		return 0;
 	const char *end = strrchr(text, ')');
-	return end && end[1] == ' ' ? end[2] : '\0';
+	if (!end || end[1] != ' ')
+		return 0;
+	return end[2];
 }
 
 /* When what this worker runs has to be ended, and with which code; TINI_NEVER: no limit.  The mark

@@ -23,6 +23,23 @@
 
 enum { BIRTH_SECONDS = 5 };
 
+/*
+ * In a block of the shared heap of its own: how the two find each other.  One that was not met in time may still come, so
+ * the block of a failed birth is given back only after both have said that they are done with it.
+ */
+typedef enum birth_step {
+	BIRTH_FORKED,
+	BIRTH_HERE,   /* the pid is set; it waits for the host's pidfd */
+	BIRTH_GO,     /* the host: go on */
+	BIRTH_CANCEL, /* the host: end */
+	BIRTH_FAILED, /* the error is set; it ends without another look at this block */
+} birth_step;
+
+typedef struct tini_birth {
+	_Atomic uint32_t step; /* futex: birth_step */
+	_Atomic int32_t pid, error;
+} tini_birth;
+
 typedef struct birth_plan {
 	tini_birth *birth;
 	const char *name;
@@ -94,7 +111,7 @@ static int open_signals(void)
 static void tell_error(const birth_plan *plan, int error)
 {
 	atomic_store(&plan->birth->error, error);
-	atomic_store(&plan->birth->step, 3);
+	atomic_store(&plan->birth->step, BIRTH_FAILED);
 	tini_futex->wake(&plan->birth->step, 1);
 	_exit(1);
 }
@@ -102,18 +119,21 @@ static void tell_error(const birth_plan *plan, int error)
 /* The host opens its pidfd while this process is surely there. */
 static void wait_for_host(const birth_plan *plan)
 {
-	int64_t end = tini_clock_deadline(BIRTH_SECONDS);
+	uint32_t forked = BIRTH_FORKED;
 
 	atomic_store(&plan->birth->pid, getpid());
-	atomic_store(&plan->birth->step, 1);
+	if (!atomic_compare_exchange_strong(&plan->birth->step, &forked, BIRTH_HERE))
+		_exit(1); /* the host has waited long enough */
 	tini_futex->wake(&plan->birth->step, 1);
-	while (atomic_load(&plan->birth->step) == 1) {
+	while (atomic_load(&plan->birth->step) == BIRTH_HERE) {
 		struct pollfd host = {.fd = plan->host_pidfd, .events = POLLIN};
 
-		if (poll(&host, 1, 0) > 0 || tini_clock_now() > end)
+		if (poll(&host, 1, 0) > 0)
 			_exit(1);
-		tini_futex->wait(&plan->birth->step, 1, tini_clock_deadline(0.05));
+		tini_futex->wait(&plan->birth->step, BIRTH_HERE, tini_clock_deadline(0.05));
 	}
+	if (atomic_load(&plan->birth->step) != BIRTH_GO)
+		tell_error(plan, ECANCELED);
 }
 
 static void hidden_main(void *p)
@@ -202,51 +222,82 @@ void tini_hidden_kick(const tini_hidden *hidden)
 
 void tini_hidden_close(tini_hidden *hidden, bool kill_it)
 {
-	if (kill_it && hidden->pidfd >= 0)
+	if (kill_it && hidden->pidfd >= 0) {
+		struct pollfd end = {.fd = hidden->pidfd, .events = POLLIN};
+
 		tini_os_pidfd_signal(hidden->pidfd, SIGKILL);
-	else if (kill_it && hidden->visible)
+		poll(&end, 1, 1000); /* it may look at what the caller is about to free */
+	} else if (kill_it && hidden->visible) {
 		kill(hidden->visible, SIGKILL);
+	}
 	if (hidden->visible)
 		while (waitpid(hidden->visible, NULL, 0) < 0 && errno == EINTR)
 			continue;
 	tini_os_close(hidden->pidfd);
 	tini_os_close(hidden->lifeline);
+	tini_heap_free(hidden->birth);
 	*hidden = (tini_hidden){.pidfd = -1, .lifeline = -1};
+}
+
+static uint32_t wait_while(tini_birth *birth, birth_step step)
+{
+	int64_t end = tini_clock_deadline(BIRTH_SECONDS);
+
+	while (atomic_load(&birth->step) == (uint32_t)step && tini_clock_now() < end)
+		tini_futex->wait(&birth->step, step, end);
+	return atomic_load(&birth->step);
+}
+
+static void order(tini_birth *birth, birth_step step)
+{
+	atomic_store(&birth->step, step);
+	tini_futex->wake(&birth->step, 1);
 }
 
 /* After the fork: learn the pid, hold it by a pidfd, let it go on. */
 static int meet(tini_hidden *hidden, tini_birth *birth)
 {
-	int64_t end = tini_clock_deadline(BIRTH_SECONDS);
+	uint32_t step = wait_while(birth, BIRTH_FORKED), forked = BIRTH_FORKED;
 
-	while (atomic_load(&birth->step) == 0 && tini_clock_now() < end)
-		tini_futex->wait(&birth->step, 0, end);
-	if (atomic_load(&birth->step) == 0)
+	if (step == BIRTH_FORKED &&
+	    atomic_compare_exchange_strong(&birth->step, &forked, BIRTH_CANCEL))
 		return TINI_FAIL(TINE_ESYSTEM, "the helper process did not start within %d s",
 				 BIRTH_SECONDS);
-	if (atomic_load(&birth->step) == 3)
+	if (atomic_load(&birth->step) == BIRTH_FAILED)
 		return TINI_FAIL_ERRNO(TINE_ESYSTEM, atomic_load(&birth->error),
 				       "start of the helper process");
 	hidden->pid = atomic_load(&birth->pid);
 	hidden->pidfd = tini_os_pidfd_open(hidden->pid);
-	if (hidden->pidfd < 0)
-		return TINI_FAIL_ERRNO(TINE_ESYSTEM, -hidden->pidfd,
-				       "pidfd_open of the helper process");
-	atomic_store(&birth->step, 2);
-	tini_futex->wake(&birth->step, 1);
+	if (hidden->pidfd < 0) {
+		tini_error_set_errno(TINE_ESYSTEM, -hidden->pidfd,
+				     "pidfd_open of the helper process");
+		order(birth, BIRTH_CANCEL);
+		wait_while(birth, BIRTH_CANCEL);
+		return TINE_ESYSTEM;
+	}
+	order(birth, BIRTH_GO);
 	return 0;
 }
 
 static int start(tini_hidden *hidden, birth_plan *plan)
 {
+	plan->birth = tini_heap_alloc(sizeof *plan->birth);
+	if (!plan->birth)
+		return TINE_ENOMEM;
 	int rc = tini_os_fork_hidden(hidden_main, plan, &hidden->visible);
-
 	if (rc < 0)
-		return TINI_FAIL_ERRNO(TINE_ESYSTEM, -rc, "fork of the helper process");
-	return meet(hidden, plan->birth);
+		rc = TINI_FAIL_ERRNO(TINE_ESYSTEM, -rc, "fork of the helper process");
+	else
+		rc = meet(hidden, plan->birth);
+	/* BIRTH_GO: it looks once more and sees that; CANCEL: it may still be to come. */
+	if (rc == 0)
+		hidden->birth = plan->birth;
+	else if (atomic_load(&plan->birth->step) != BIRTH_CANCEL)
+		tini_heap_free(plan->birth);
+	return rc;
 }
 
-int tini_hidden_start(tini_hidden *hidden, tini_birth *birth, const char *name, int keep,
+int tini_hidden_start(tini_hidden *hidden, const char *name, int keep,
 		      void (*main)(tini_watch *watch, void *arg), void *arg)
 {
 	int ends[2] = {-1, -1}, self = tini_os_pidfd_open(getpid());
@@ -260,11 +311,11 @@ int tini_hidden_start(tini_hidden *hidden, tini_birth *birth, const char *name, 
 		return TINI_FAIL_ERRNO(TINE_ESYSTEM, -rc, "pipe");
 	}
 	hidden->lifeline = ends[1];
-	birth_plan plan = {birth, name, keep, self, ends[0], main, arg};
+	birth_plan plan = {NULL, name, keep, self, ends[0], main, arg};
 	rc = start(hidden, &plan);
 	tini_os_close(self);
 	tini_os_close(ends[0]);
-	if (rc != 0) /* one that was never met ends by itself after the same 5 s */
+	if (rc != 0)
 		tini_hidden_close(hidden, true);
 	return rc;
 }

@@ -13,17 +13,11 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-/* In the shared heap: how the two find each other. */
-typedef struct tini_birth {
-	_Atomic uint32_t step; /* futex: 0; 1: pid is set, waits for the host's pidfd; 2: go; 3:
-				  error is set, it ends */
-	_Atomic int32_t pid, error;
-} tini_birth;
-
 /* What the host keeps of a hidden process. */
 typedef struct tini_hidden {
 	pid_t pid;
 	int pidfd, lifeline;
+	void *birth;   /* the block in which the two have met */
 	pid_t visible; /* its pid where it is an ordinary child, to be reaped; else 0 */
 } tini_hidden;
 
@@ -40,7 +34,7 @@ typedef struct tini_watch {
  * `keep` (-1: none). Returns 0, TINE_ESYSTEM or TINE_ENOMEM, told; on failure nothing is left.
  * Blocks: at most 5 s.
  */
-int tini_hidden_start(tini_hidden *hidden, tini_birth *birth, const char *name, int keep,
+int tini_hidden_start(tini_hidden *hidden, const char *name, int keep,
 		      void (*main)(tini_watch *watch, void *arg), void *arg);
 
 /* False once it has ended, or cannot be watched any more. */

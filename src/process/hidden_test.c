@@ -19,7 +19,6 @@
 #include "process/hidden.h"
 
 typedef struct shared_state {
-	tini_birth birth;
 	_Atomic int ticks, stop, open_descriptors;
 } shared_state;
 
@@ -55,9 +54,7 @@ static int start_and_stop(void *arg)
 	kit_expect(heap >= 0);
 	for (int i = 0; i < 20; i++) {
 		atomic_store(&shared->stop, 0);
-		atomic_store(&shared->birth.step, 0);
-		kit_expect(tini_hidden_start(&hidden, &shared->birth, "hidden", -1, count_ticks,
-					     shared) == 0);
+		kit_expect(tini_hidden_start(&hidden, "hidden", -1, count_ticks, shared) == 0);
 		kit_expect(tini_hidden_alive(&hidden));
 		kit_expect(waitpid(-1, NULL, WNOHANG) == -1 && errno == ECHILD);
 		kit_expect(kit_children() == 0);
@@ -89,8 +86,7 @@ static int leave_running(void *arg)
 	tini_hidden hidden;
 
 	shared = tine_shared_alloc(sizeof *shared, .zero = true);
-	kit_expect(tini_hidden_start(&hidden, &shared->birth, "hidden", -1, count_ticks, shared) ==
-		   0);
+	kit_expect(tini_hidden_start(&hidden, "hidden", -1, count_ticks, shared) == 0);
 	if (arg)
 		raise(SIGKILL);
 	return 0;
@@ -116,8 +112,7 @@ static int leak_nothing(void *arg)
 	for (int i = 0; i < 50; i++)
 		kit_expect(open("/dev/null", O_RDONLY | O_CLOEXEC) >= 0);
 	int kept = open("/dev/null", O_RDONLY);
-	kit_expect(tini_hidden_start(&hidden, &shared->birth, "hidden", -1, count_ticks, shared) ==
-		   0);
+	kit_expect(tini_hidden_start(&hidden, "hidden", -1, count_ticks, shared) == 0);
 	while (atomic_load(&shared->ticks) == 0)
 		usleep(100);
 	kit_expect(kept >= 0);
@@ -166,9 +161,8 @@ static int start_beside_threads(void *arg)
 	for (int i = 0; i < 3; i++)
 		pthread_create(&threads[i], NULL, churn, NULL);
 	for (int i = 0; i < 100; i++) {
-		atomic_store(&shared->birth.step, 0);
-		kit_expect(tini_hidden_start(&hidden, &shared->birth, "hidden", -1,
-					     allocate_then_end, shared) == 0);
+		kit_expect(tini_hidden_start(&hidden, "hidden", -1, allocate_then_end, shared) ==
+			   0);
 		while (tini_hidden_alive(&hidden))
 			usleep(50);
 		tini_hidden_close(&hidden, false);
@@ -197,8 +191,7 @@ static int as_subreaper(void *arg)
 	(void)arg;
 	prctl(PR_SET_CHILD_SUBREAPER, 1);
 	shared = tine_shared_alloc(sizeof *shared, .zero = true);
-	kit_expect(tini_hidden_start(&hidden, &shared->birth, "hidden", -1, count_ticks, shared) ==
-		   0);
+	kit_expect(tini_hidden_start(&hidden, "hidden", -1, count_ticks, shared) == 0);
 	kit_expect(hidden.visible == hidden.pid);
 	tini_hidden_close(&hidden, true);
 	kit_expect(waitpid(-1, NULL, WNOHANG) == -1 && errno == ECHILD);

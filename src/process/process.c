@@ -3,8 +3,7 @@
  * tine_process: one function in one process, with a hidden monitor that forks it, waits for it and
  * records its end.
  *
- *     host ── pidfd, read end ──> [ tine_process in the heap ] <── state, status ── monitor ──>
- * child
+ *     host ── pidfd, read end ──> [ tine_process ] <── state, status ── monitor ──> child
  *
  * The monitor keeps the child unreaped until the host holds its pidfd, so signals never reach a
  * stranger; it records the status before it closes its end of the pipe, so whoever sees
@@ -33,7 +32,6 @@ enum { PROCESS_FORKED = 1, PROCESS_ENDED, PROCESS_REFUSED };
 enum { ACK_SECONDS = 5 };
 
 struct tine_process {
-	tini_birth birth;
 	uint64_t host;             /* who started it: the only one that may use it */
 	_Atomic uint32_t state;    /* futex: 0, then PROCESS_*; the monitor */
 	_Atomic uint32_t acked;    /* futex: the host has its pidfd */
@@ -196,8 +194,8 @@ static int launch(tine_process *process)
 		return TINI_FAIL_ERRNO(TINE_ESYSTEM, -rc, "tine_process_start: pipe");
 	tini_host_flush();
 	process->holders = 2;
-	rc = tini_hidden_start(&process->monitor, &process->birth, "tine-monitor", process->done[1],
-			       monitor_main, process);
+	rc = tini_hidden_start(&process->monitor, "tine-monitor", process->done[1], monitor_main,
+			       process);
 	tini_os_close(process->done[1]);
 	if (rc != 0) {
 		process->holders = 1;
