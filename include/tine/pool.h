@@ -100,10 +100,11 @@ TINI_DEFAULTS(pool_open)
  *
  * Returns: the pool, or NULL.
  * Owner:   the caller; give it back with tine_pool_close() or tine_pool_terminate().
- * Blocks:  until every worker has started, at most 5 s.
+ * Blocks:  until every worker has started and run .init.  One that never returns is ended, and the
+ *          open fails with TINE_EINIT, 5 s after the .timeout where there is one.
  * Safety:  any thread.  The handle is valid in the process that opened it and, received by argument
  *          or context, in its own workers; a child of fork() must not touch it (TINE_ESTATE).
- * Cost:    about 0.3 ms for two workers, whatever the shared heap holds.
+ * Cost:    a few forks: 1 to 2 ms for two workers, whatever the shared heap holds.
  * Errors:  TINE_EINVAL (a number out of range, NaN; a .context outside the shared heap),
  *          TINE_EVERSION, TINE_ENOMEM, TINE_ESYSTEM (fork, limits of pids or descriptors),
  *          TINE_EINIT (.init failed: its message), TINE_EUNSUPPORTED (.kind = TINE_THREADS or

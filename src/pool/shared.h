@@ -188,7 +188,7 @@ struct tini_slot {
 	_Atomic int64_t busy, waiting;                          /* ns: the worker */
 	/* the supervisor alone */
 	uint64_t stopping; /* the mark for which it was stopped, to be looked at again */
-	int64_t stopped_at, crash_at;
+	int64_t stopped_at, crash_at, forked_at;
 	bool spare;
 	char text[TINI_TEXT]; /* the worker: what tine_task_fail() said, or why init failed */
 	tini_crash crash;     /* the worker's crash handler */

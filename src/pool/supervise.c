@@ -34,6 +34,7 @@
 #define STOP_NS \
 	(100 * MS) /* a worker that does not stop by then is in a system call: killed as it is */
 #define CRASH_HANDLER_NS (200 * MS)
+#define START_NS (5000 * MS) /* beyond the pool's limit, for init */
 #define FORK_AGAIN_NS (20 * MS)
 #define FORK_GIVE_UP_NS (5000 * MS)
 enum { DEATHS_PER_WORKER = 3 }; /* in a row, outside any item */
@@ -146,6 +147,7 @@ static void start_worker(tine_pool *pool, unsigned s)
 	atomic_store(&slot->parked, 0);
 	slot->stopping = 0;
 	slot->crash_at = 0;
+	slot->forked_at = tini_clock_now();
 	slot->spare = s >= (unsigned)pool->workers;
 	pid_t pid = tini_os_fork();
 	if (pid == 0)
@@ -284,6 +286,20 @@ static void look_again(tine_pool *pool, tini_slot *slot, int64_t now)
 	}
 }
 
+/* An init that never returns is ended where the pool has a limit.  Returns when that would be. */
+static int64_t watch_start(const tine_pool *pool, tini_slot *slot, int64_t now)
+{
+	int64_t end = slot->forked_at + START_NS + pool->timeout;
+
+	if (pool->timeout == 0 || end < 0)
+		return TINI_NEVER;
+	if (now < end)
+		return end;
+	atomic_store(&slot->kill_code, TINE_EINIT);
+	kill(atomic_load(&slot->pid), SIGKILL);
+	return now + LOOK_AGAIN_NS;
+}
+
 /* Returns when to look at it again. */
 static int64_t watch_slot(tine_pool *pool, tini_slot *slot, int64_t now)
 {
@@ -297,6 +313,8 @@ static int64_t watch_slot(tine_pool *pool, tini_slot *slot, int64_t now)
 			kill(atomic_load(&slot->pid), SIGKILL);
 		return now + CRASH_HANDLER_NS / 4;
 	}
+	if (atomic_load(&slot->state) == TINI_SLOT_STARTING)
+		return watch_start(pool, slot, now);
 	if (slot->stopping != 0) {
 		look_again(pool, slot, now);
 		return now + LOOK_AGAIN_NS;
@@ -417,7 +435,10 @@ static void tell_start_failure(tine_pool *pool, tini_slot *slot, unsigned s,
 {
 	char why[TINI_TEXT], name[32], place[160] = "";
 
-	if (atomic_load(&slot->state) == TINI_SLOT_REFUSED) {
+	if (death->code == TINE_EINIT) {
+		snprintf(why, sizeof why, "init of worker %u ran over the limit of %g s", s,
+			 (double)(pool->timeout + START_NS) / 1e9);
+	} else if (atomic_load(&slot->state) == TINI_SLOT_REFUSED) {
 		memcpy(why, slot->text, sizeof why);
 	} else if (death->code == TINE_EEXITED) {
 		snprintf(why, sizeof why,
