@@ -5,12 +5,14 @@
 
 #include <limits.h>
 #include <sched.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <unistd.h>
 
 #include <tine/base.h>
 
 #include "base/cgroup.h"
+#include "base/clock.h"
 #include "base/env.h"
 #include "base/lines.h"
 
@@ -101,13 +103,27 @@ int tini_cpu_quota(const char *root)
 	return least(quota_of(root, "cpu", quota_v1), quota_of(root, NULL, quota_v2));
 }
 
+/* The quota takes a dozen system calls to read and seldom changes: looked at once a second. */
+static int recent_quota(void)
+{
+	static _Atomic int64_t looked;
+	static _Atomic int quota;
+	int64_t now = tini_clock_now();
+
+	if (atomic_load(&looked) == 0 || now - atomic_load(&looked) > 1000000000) {
+		atomic_store(&quota, tini_cpu_quota(""));
+		atomic_store(&looked, now);
+	}
+	return atomic_load(&quota);
+}
+
 int tine_cpu_count(void)
 {
 	int n = tini_env_count(tini_env_get(TINI_ENV_NUM_THREADS));
 
 	if (!n)
 		n = tini_env_count(tini_env_get(TINI_ENV_OMP_NUM_THREADS));
-	return n ? n : least(tini_cpu_affinity(), tini_cpu_quota(""));
+	return n ? n : least(tini_cpu_affinity(), recent_quota());
 }
 
 /* ---- memory */

@@ -339,6 +339,51 @@ static void test_contested_free(void **state)
 	free_by_two(5 << 20);
 }
 
+/* ---- two allocate at the same moment: never the same */
+
+static _Atomic uintptr_t got[2];
+
+static void alloc_contested(int number, size_t size, int round)
+{
+	meet(3 * round + 1);
+	char *p = tine_shared_alloc(size, .lazy = true);
+	atomic_store(&got[number], (uintptr_t)p);
+	meet(3 * round + 2);
+	if (!p || atomic_load(&got[0]) == atomic_load(&got[1]))
+		atomic_fetch_add(&refused, 1);
+	meet(3 * round + 3);
+	tine_shared_free(p);
+}
+
+static void *alloc_rounds(void *arg)
+{
+	for (int round = 0; round < 4 * ROUNDS; round++)
+		alloc_contested(1, *(size_t *)arg, round);
+	return arg;
+}
+
+static void alloc_by_two(size_t size)
+{
+	pthread_t other;
+
+	atomic_store(&refused, 0);
+	atomic_store(&ready, 0);
+	pthread_create(&other, NULL, alloc_rounds, &size);
+	for (int round = 0; round < 4 * ROUNDS; round++)
+		alloc_contested(0, size, round);
+	pthread_join(other, NULL);
+	assert_int_equal(refused, 0);
+	assert_empty();
+}
+
+static void test_contested_alloc(void **state)
+{
+	(void)state;
+	alloc_by_two(32768);
+	alloc_by_two(65536);
+	alloc_by_two(8 << 20);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -350,6 +395,7 @@ int main(void)
 		cmocka_unit_test(test_handed_over_while_claimed),
 		cmocka_unit_test(test_adopted_after_hand_over),
 		cmocka_unit_test(test_contested_free),
+		cmocka_unit_test(test_contested_alloc),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -219,7 +219,10 @@ void tini_jobs_sweep_limbo(tine_pool *pool)
 
 void tini_jobs_free(tine_pool *pool)
 {
-	for (uint32_t n = 0; n < TINI_SEGMENTS; n++) {
+	/* Growing may have failed half way: beyond twice the ring there is none. */
+	uint32_t end = 2 * atomic_load(&pool->ring) / TINI_SEGMENT_JOBS;
+
+	for (uint32_t n = 0; n < end && n < TINI_SEGMENTS; n++) {
 		tini_segment *segment = atomic_load(&pool->segment[n]);
 
 		for (uint32_t i = 0; segment && i < TINI_SEGMENT_JOBS; i++)
