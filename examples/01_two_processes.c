@@ -50,7 +50,8 @@ int main(void)
 		return fprintf(stderr, "%s\n", tine_last_error()), 1;
 	tine_process *p1 = tine_process_start(square, &squares, sizeof(squares));
 	tine_process *p2 = tine_process_start(cube, &cubes, sizeof(cubes));
-	if (tine_process_join(p1, TINE_FOREVER) != 0 || tine_process_join(p2, TINE_FOREVER) != 0)
+	if (!p1 || !p2 || tine_process_join(p1, TINE_FOREVER) != 0 ||
+	    tine_process_join(p2, TINE_FOREVER) != 0)
 		return fprintf(stderr, "%s\n", tine_last_error()), 1;
 	print_answers("square", &squares);
 	print_answers("cube", &cubes);

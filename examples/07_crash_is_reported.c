@@ -37,6 +37,8 @@ int main(void)
 	size_t failed;
 	tine_pool *pool = tine_pool_open(.workers = 2, .timeout = 0.5);
 
+	if (!pool)
+		return fprintf(stderr, "%s\n", tine_last_error()), 1;
 	int code = tine_map(pool, work, items, COUNT, sizeof(int), results, sizeof(int),
 			    .statuses = statuses, .failures = failures, .max_failures = COUNT,
 			    .failure_count = &failed);

@@ -36,6 +36,8 @@ int main(void)
 	tine_failure failure;
 	tine_pool *pool = tine_pool_open();
 
+	if (!pool)
+		return fprintf(stderr, "%s\n", tine_last_error()), 1;
 	int code =
 		tine_map(pool, count_primes, limits, COUNT, sizeof(int), counts, sizeof(int),
 			 .chunk = 1, .statuses = statuses, .failures = &failure, .max_failures = 1);

@@ -93,12 +93,13 @@ TINI_DEFAULTS(pool_open)
  * The workers are forked, now and later, from a hidden process that is a copy of the host at this
  * moment: functions and globals are as they are now.  To the host they are no children: it sees no
  * SIGCHLD, and wait() does not find them.  They hold only the descriptors that an exec would have
- * kept, read stdin from /dev/null and ignore Ctrl-C.  When the host ends, or execs, so do they.
+ * kept, read stdin from /dev/null and ignore Ctrl-C; the host's signal handlers and atexit()
+ * functions are not theirs.  When the host ends, or execs, so do they.
  *
  * In TINE_SERIAL nothing is started: .init runs before the first item, .timeout is cooperative, and
  * .memory_limit, .cpu_limit and .start = TINE_EXEC are refused.
  *
- * Returns: the pool, or NULL.
+ * Returns: the pool, or NULL.  Look at it: a NULL handed to tine_map() is the default pool.
  * Owner:   the caller; give it back with tine_pool_close() or tine_pool_terminate().
  * Blocks:  until every worker has started and run .init.  One that never returns is ended, and the
  *          open fails with TINE_EINIT, 5 s after the .timeout where there is one.
@@ -211,7 +212,10 @@ TINI_DEFAULTS(map)
  *   .on_error = TINE_STOP     none are begun after a failure; those not begun are TINE_ECANCELLED.
  *   .deadline runs out        the unfinished are ended: TINE_EDEADLINE; so returns the call.
  *   .cancel is raised         the unfinished are ended: TINE_ECANCELLED; so returns the call.
- * What had finished is kept in each case, and .statuses tells of every item.
+ * What had finished is kept in each case, and .statuses tells of every item.  A running item is
+ * asked by tine_task_cancelled() first and killed 50 ms later; one that returns by then has what it
+ * returned.  Where the call is refused (no item has run) *failure_count is 0 and the other outputs
+ * are not written.
  *
  * Returns: 0: every item returned 0; TINE_EITEMS: some failed; or a code of the call.
  * Blocks:  until every item has ended.  A crash, an exit() and a kill end an item at once; a
@@ -447,10 +451,11 @@ TINE_API size_t tine_task_index(void);
 TINE_API int tine_task_attempt(void);
 
 /*
- * Tell whether the item should end early: it was cancelled, or its time is over.
+ * Tell whether the item should end early: it was cancelled, or the deadline of its map is over.
  *
  * A long task asks now and then and returns what it likes, TINE_ECANCELLED for instance.  With
- * TINE_SERIAL this is the only way that a limit takes effect before the item returns.
+ * TINE_SERIAL this is the only way that a limit takes effect before the item returns, .timeout
+ * too; elsewhere a worker whose item runs over its .timeout is killed without being asked.
  *
  * Returns: true once it should; false outside a task.
  * Safety:  any thread; meant for the one that runs the task.

@@ -7,6 +7,7 @@
  */
 #include "base/error.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -51,6 +52,12 @@ void tini_error_set(int code, const char *format, ...)
 	keep(code, text);
 }
 
+/* Where a limit is in the way its name is told, so that it can be raised. */
+static const char *limit_of(int errnum)
+{
+	return errnum == EMFILE ? " (ulimit -n)" : "";
+}
+
 void tini_error_set_errno(int code, int errnum, const char *format, ...)
 {
 	char text[TEXT_SIZE];
@@ -63,7 +70,7 @@ void tini_error_set_errno(int code, int errnum, const char *format, ...)
 	va_end(list);
 	size_t used = strlen(text);
 	if (what)
-		snprintf(text + used, sizeof(text) - used, ": %s", what);
+		snprintf(text + used, sizeof(text) - used, ": %s%s", what, limit_of(errnum));
 	else
 		snprintf(text + used, sizeof(text) - used, ": error number %d", errnum);
 	keep(code, text);
@@ -91,6 +98,8 @@ const char *tini_error_name(int code)
 
 const char *tine_strerror(int code)
 {
+	if (code > 0)
+		return "a code of the task's own";
 	return is_row(code) ? table[-code].text : "unknown error code";
 }
 

@@ -179,8 +179,8 @@ int tini_work_check(tini_work *work)
 				 "%s: %zu arguments of %zu bytes are more than memory can name",
 				 work->call, work->count, work->arg_size);
 	if (!work->args && bytes > 0)
-		return TINI_FAIL(TINE_EINVAL, "%s: args is NULL but arg_size is %zu", work->call,
-				 work->arg_size);
+		return TINI_FAIL(TINE_EINVAL, "%s: the argument is NULL but arg_size is %zu",
+				 work->call, work->arg_size);
 	return bytes > 0 && !work->pool->kind->cooperative && wants_pointer_check()
 		       ? check_pointers(work)
 		       : 0;

@@ -31,13 +31,14 @@ static tini_job *job_of(tine_future *future)
 static int refuse_later_features(const tine_submit_args *args)
 {
 	if (args->priority != 0)
-		return TINI_FAIL(TINE_EUNSUPPORTED, "tine_submit: .priority is not built yet");
+		return TINI_FAIL(TINE_EUNSUPPORTED,
+				 "tine_submit: .priority is not in this version");
 	if (args->on_done)
 		return TINI_FAIL(TINE_EUNSUPPORTED,
-				 "tine_submit: .on_done is not built yet: use tine_wait()");
+				 "tine_submit: .on_done is not in this version: use tine_wait()");
 	if (args->after_count > 0)
 		return TINI_FAIL(TINE_EUNSUPPORTED,
-				 "tine_submit: .after is not built yet: use tine_wait()");
+				 "tine_submit: .after is not in this version: use tine_wait()");
 	return 0;
 }
 

@@ -297,13 +297,13 @@ int tine_map_with(const tine_map_args *given)
 	if (rc != 0)
 		return rc;
 	map_call call = {.args = &args, .deadline = TINI_NEVER};
+	if (args.failure_count)
+		*args.failure_count = 0;
 	call.work = (tini_work){"tine_map",    args.pool,    args.task,    args.args,   args.count,
 				args.arg_size, args.timeout, args.retries, args.context};
 	rc = check(&args, &call.work);
 	if (rc != 0)
 		return rc;
-	if (args.failure_count)
-		*args.failure_count = 0;
 	if (args.count == 0)
 		return 0;
 	if (args.deadline > 0)

@@ -83,11 +83,15 @@ static const tini_pool_kind *kind_of(const tine_pool_open_args *args)
 	case TINE_SERIAL:
 		return &tini_kind_serial;
 	case TINE_THREADS:
-		return TINI_FAIL_NULL(TINE_EUNSUPPORTED,
-				      "tine_pool_open: .kind = TINE_THREADS is not built yet");
+		return TINI_FAIL_NULL(
+			TINE_EUNSUPPORTED,
+			"tine_pool_open: .kind = TINE_THREADS is not in this version: "
+			"use TINE_PROCESSES");
 	case TINE_MPI:
-		return TINI_FAIL_NULL(TINE_EUNSUPPORTED,
-				      "tine_pool_open: .kind = TINE_MPI is not built yet");
+		return TINI_FAIL_NULL(
+			TINE_EUNSUPPORTED,
+			"tine_pool_open: .kind = TINE_MPI is not in this version: use "
+			"TINE_PROCESSES");
 	}
 	return TINI_FAIL_NULL(TINE_EINVAL, "tine_pool_open: .kind = %d is no kind of pool",
 			      (int)args->kind);
@@ -233,7 +237,7 @@ tine_pool *tine_pool_open_with(const tine_pool_open_args *given)
 	const tini_pool_kind *kind = kind_of(&args);
 	if (!kind || kind->check(&args) != 0 || workers_of(&args, cpus, &workers) != 0)
 		return NULL;
-	tine_pool *pool = pool_new(&args, kind, cpus, workers);
+	tine_pool *pool = pool_new(&args, kind, cpus, kind->cooperative ? 1 : workers);
 	if (pool && kind->open(pool) != 0) {
 		tini_pool_let_go(pool);
 		return NULL;
@@ -279,6 +283,14 @@ int tine_pool_workers(const tine_pool *pool)
 	return rc == 0 ? pool->workers : rc;
 }
 
+/* What has ended and what goes on. */
+static double seconds_of(_Atomic int64_t *ended, _Atomic int64_t *since)
+{
+	int64_t begun = atomic_load(since);
+
+	return (double)(atomic_load(ended) + (begun ? tini_clock_now() - begun : 0)) / 1e9;
+}
+
 int tine_pool_stats(tine_pool *pool, tine_pool_figures *out)
 {
 	tine_pool_figures figures = {.struct_size = sizeof figures};
@@ -286,7 +298,7 @@ int tine_pool_stats(tine_pool *pool, tine_pool_figures *out)
 
 	if (rc != 0)
 		return rc;
-	if (!out || out->struct_size < sizeof out->struct_size)
+	if (!out || out->struct_size < sizeof out->struct_size || out->struct_size > 4096)
 		return TINI_FAIL(TINE_EINVAL,
 				 "tine_pool_stats: out is NULL or its struct_size is not set");
 	for (int i = 0; i < pool->slots; i++) {
@@ -295,8 +307,8 @@ int tine_pool_stats(tine_pool *pool, tine_pool_figures *out)
 		figures.items += atomic_load(&slot->items);
 		figures.failed += atomic_load(&slot->failures);
 		figures.retried += atomic_load(&slot->retried);
-		figures.busy_seconds += (double)atomic_load(&slot->busy) / 1e9;
-		figures.waiting_seconds += (double)atomic_load(&slot->waiting) / 1e9;
+		figures.busy_seconds += seconds_of(&slot->busy, &slot->busy_since);
+		figures.waiting_seconds += seconds_of(&slot->waiting, &slot->waiting_since);
 	}
 	figures.crashed = atomic_load(&pool->crashed);
 	figures.overtime = atomic_load(&pool->overtime);

@@ -25,7 +25,7 @@ static int processes_check(const tine_pool_open_args *args)
 	if (args->start == TINE_EXEC)
 		return TINI_FAIL(
 			TINE_EUNSUPPORTED,
-			"tine_pool_open: .start = TINE_EXEC is not built yet: use TINE_FORK");
+			"tine_pool_open: .start = TINE_EXEC is not in this version: use TINE_FORK");
 	return tini_pool_check_context(NULL, args->context, "tine_pool_open");
 }
 

@@ -178,6 +178,11 @@ static bool repair_future(tine_pool *pool, unsigned s, tini_job *job, const tini
 
 static void forget(tini_slot *slot)
 {
+	int64_t now = tini_clock_now(), busy = atomic_exchange(&slot->busy_since, 0);
+	int64_t waiting = atomic_exchange(&slot->waiting_since, 0);
+
+	atomic_fetch_add(&slot->busy, busy ? now - busy : 0);
+	atomic_fetch_add(&slot->waiting, waiting ? now - waiting : 0);
 	tini_results_drop(slot);
 	atomic_store(&slot->range, 0);
 	atomic_store(&slot->mark, 0);

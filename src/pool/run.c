@@ -95,6 +95,26 @@ void tini_results_keep(tini_slot *slot, tini_job *job)
 	}
 }
 
+/* ---- figures: they pair with nothing */
+
+static int64_t begin_busy(tini_slot *slot)
+{
+	int64_t now = tini_clock_now();
+
+	atomic_store_explicit(&slot->busy_since, now, memory_order_relaxed);
+	return now;
+}
+
+static int64_t end_busy(tini_slot *slot, int64_t begun, uint64_t items)
+{
+	int64_t took = tini_clock_now() - begun;
+
+	atomic_fetch_add_explicit(&slot->items, items, memory_order_relaxed);
+	atomic_fetch_add_explicit(&slot->busy, took, memory_order_relaxed);
+	atomic_store_explicit(&slot->busy_since, 0, memory_order_relaxed);
+	return took;
+}
+
 /* ---- one item */
 
 static void tell_failure(tini_runner *runner, tini_job *job, int returned,
@@ -200,7 +220,10 @@ static int run_limited(tini_runner *runner, tini_job *job, const void *arg, void
 	if (runner->arm)
 		runner->arm(runner);
 	int returned = run_once(runner, job, arg, result);
-	return runner->cooperative && is_overtime(runner, job) ? TINE_EDEADLINE : returned;
+	if (!runner->cooperative || !is_overtime(runner, job))
+		return returned;
+	atomic_fetch_add_explicit(&runner->pool->overtime, 1, memory_order_relaxed); /* a figure */
+	return TINE_EDEADLINE;
 }
 
 /* A worker may have died between the failure of an earlier try and its mark. */
@@ -452,7 +475,7 @@ static void run_range(tini_runner *runner, tini_job *job, tini_map *map, uint64_
 	tini_slot *slot = runner->slot;
 	tini_cell *cell = tini_map_cell(runner->pool, map, runner->owner);
 	uint64_t seen;
-	int64_t begun = tini_clock_now();
+	int64_t begun = begin_busy(slot);
 
 	runner->ran = 0;
 	for (uint64_t k = low; k < high; k++) {
@@ -465,9 +488,7 @@ static void run_range(tini_runner *runner, tini_job *job, tini_map *map, uint64_
 			break;
 		}
 	}
-	int64_t took = tini_clock_now() - begun;
-	atomic_fetch_add_explicit(&slot->items, runner->ran, memory_order_relaxed); /* figures */
-	atomic_fetch_add_explicit(&slot->busy, took, memory_order_relaxed);
+	int64_t took = end_busy(slot, begun, runner->ran);
 	/* The cell before the range: a death in between finds the same sum again. */
 	atomic_store_explicit(&cell->ended,
 			      atomic_load_explicit(&slot->count, memory_order_relaxed) +
@@ -506,7 +527,7 @@ static void run_future(tini_runner *runner, tini_job *job)
 		return;
 	TINI_KILL_POINT("future-claimed");
 	tini_ready_clear(runner->pool, job->index);
-	int64_t begun = tini_clock_now();
+	int64_t begun = begin_busy(slot);
 	runner->index = 0;
 	if (should_stop(runner, job)) {
 		atomic_store(&job->status, atomic_load(&job->abort));
@@ -514,8 +535,7 @@ static void run_future(tini_runner *runner, tini_job *job)
 	} else {
 		run_item(runner, job, tini_claim_tries(seen), job->arg, job->result);
 	}
-	atomic_fetch_add_explicit(&slot->items, 1, memory_order_relaxed); /* figures */
-	atomic_fetch_add_explicit(&slot->busy, tini_clock_now() - begun, memory_order_relaxed);
+	end_busy(slot, begun, 1);
 	TINI_KILL_POINT("future-ran");
 	tini_claim_finish(&job->word, runner->owner);
 	TINI_KILL_POINT("future-done");

@@ -186,6 +186,7 @@ struct tini_slot {
 	_Atomic uint32_t leave;         /* the supervisor: end between items */
 	_Alignas(64) _Atomic uint64_t items, failures, retried; /* figures: the worker */
 	_Atomic int64_t busy, waiting;                          /* ns: the worker */
+	_Atomic int64_t busy_since, waiting_since;              /* clock of what goes on now; or 0 */
 	/* the supervisor alone */
 	uint64_t stopping; /* the mark for which it was stopped, to be looked at again */
 	int64_t stopped_at, crash_at, forked_at;

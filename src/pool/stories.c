@@ -114,6 +114,8 @@ static void write_ending(char *text, size_t size, const tini_story *story, const
 		if (story->signal == SIGXCPU)
 			snprintf(text, size, "%s used more CPU time than its limit of %g s", who,
 				 (double)job->pool->cpu_limit / 1e9);
+		else if (atomic_load(&job->abort) == TINE_EDEADLINE)
+			snprintf(text, size, "%s was ended: the deadline of the map ran out", who);
 		else
 			snprintf(text, size, "%s was ended: the item ran over its limit of %g s",
 				 who, (double)job->timeout / 1e9);

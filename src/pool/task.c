@@ -23,6 +23,9 @@ int tine_task_fail(int code, const char *format, ...)
 	va_start(args, format);
 	vsnprintf(runner->slot->text, sizeof runner->slot->text, format, args);
 	va_end(args);
+	for (char *c = runner->slot->text; *c; c++)
+		if (*c == '\n' || *c == '\r')
+			*c = ' '; /* a story is one line */
 	return code;
 }
 

@@ -130,10 +130,13 @@ static void wait_for_work(tini_runner *runner)
 {
 	int64_t begun = tini_clock_now();
 
+	atomic_store_explicit(&runner->slot->waiting_since, begun,
+			      memory_order_relaxed); /* a figure */
 	if (!spin_for_work(runner->pool, runner->slot))
 		tini_sleep(runner->pool, runner->owner, must_leave, runner);
 	atomic_fetch_add_explicit(&runner->slot->waiting, tini_clock_now() - begun,
 				  memory_order_relaxed); /* a figure */
+	atomic_store_explicit(&runner->slot->waiting_since, 0, memory_order_relaxed);
 }
 
 static void work(tini_runner *runner)
