@@ -45,7 +45,7 @@ static int refuse_later_features(const tine_submit_args *args)
 /* The argument's bytes: in place where they are shared, else a copy beside the result. */
 static int place_bytes(tini_job *job, const tine_submit_args *args)
 {
-	bool in_place = args->arg_size > TINI_INLINE && tini_all_shared(args->arg, args->arg_size);
+	bool in_place = args->arg_size > 0 && tini_all_shared(args->arg, args->arg_size);
 	size_t copied = in_place ? 0 : tini_round_up(args->arg_size, 16), size;
 
 	if (!tini_add_fits(copied, args->result_size, &size))
@@ -283,10 +283,10 @@ static int wait_for_any(wait_set *set, int64_t deadline, bool *seen)
 	_Atomic uint32_t *any = tini_heap_line(TINI_LINE_ANY_WAIT); /* [0] bell, [1] sleepers */
 	int rc = 0;
 
-	for (;;) {
+	for (int64_t now, watchdog = tini_clock_now() + TINI_WATCHDOG_NS;;) {
 		uint32_t bell = atomic_load(&any[0]);
-		int64_t now = tini_clock_now(), watchdog = now + TINI_WATCHDOG_NS;
 
+		now = tini_clock_now();
 		bool over = look_at_all(set, &rc);
 		note_last(set, seen);
 		if (over)
@@ -294,15 +294,28 @@ static int wait_for_any(wait_set *set, int64_t deadline, bool *seen)
 		if (now >= deadline)
 			return TINE_ETIMEDOUT;
 		tini_futex->wait(&any[0], bell, deadline < watchdog ? deadline : watchdog);
-		if (tini_clock_now() >= watchdog)
-			for (size_t i = 0; i < set->count; i++)
-				tini_job_look_after(job_of(set->futures[i]));
+		if (tini_clock_now() < watchdog)
+			continue;
+		for (size_t i = 0; i < set->count; i++)
+			tini_job_look_after(job_of(set->futures[i]));
+		watchdog = tini_clock_now() + TINI_WATCHDOG_NS;
 	}
 }
 
-static int park_for_all(wait_set *set, tine_pool *pool)
+/* The pool that this item runs in, where one of the futures is of it; else NULL. */
+static tine_pool *own_pool(const wait_set *set)
 {
-	int rc = tini_park(pool, NULL);
+	const tini_runner *runner = tini_runner_current();
+
+	for (size_t i = 0; runner && i < set->count; i++)
+		if (job_of(set->futures[i])->pool == runner->pool)
+			return runner->pool;
+	return NULL;
+}
+
+static int park_for_all(const wait_set *set, tine_pool *pool)
+{
+	int rc = pool ? tini_park(pool, NULL) : 0;
 
 	for (size_t i = 0; rc == 0 && i < set->count; i++)
 		tini_job_want(job_of(set->futures[i]));
@@ -312,7 +325,7 @@ static int park_for_all(wait_set *set, tine_pool *pool)
 static int wait_in_line(wait_set *set, double timeout, bool *seen)
 {
 	_Atomic uint32_t *any = tini_heap_line(TINI_LINE_ANY_WAIT);
-	tine_pool *pool = set->futures[0]->job.pool;
+	tine_pool *pool = own_pool(set);
 	int64_t deadline = timeout == 0 ? 0 : tini_clock_deadline(timeout);
 	int rc;
 
@@ -323,12 +336,14 @@ static int wait_in_line(wait_set *set, double timeout, bool *seen)
 		return rc;
 	}
 	rc = deadline > 0 ? park_for_all(set, pool) : 0;
-	if (rc != 0)
+	if (rc != 0) {
+		set->index = SIZE_MAX; /* nothing was waited for */
 		return rc;
+	}
 	atomic_fetch_add(&any[1], 1);
 	rc = wait_for_any(set, deadline, seen);
 	atomic_fetch_sub(&any[1], 1);
-	if (deadline > 0)
+	if (deadline > 0 && pool)
 		tini_unpark(pool);
 	if (rc != TINE_ETIMEDOUT)
 		return rc;
@@ -357,7 +372,7 @@ int tine_wait(tine_future *const *futures, size_t count, tine_wait_mode mode, si
 	bool *seen = mode == TINE_ALL && index ? tini_alloc(count, sizeof *seen) : NULL;
 	rc = wait_in_line(&set, timeout, seen);
 	tini_free(seen);
-	if (index && rc != TINE_EDEADLOCK)
+	if (index && set.index != SIZE_MAX)
 		*index = set.index;
 	return rc;
 }

@@ -161,7 +161,6 @@ static void recycle_map(tini_job *job, tini_map *map)
 		tini_stories_free(&map->cell[i]);
 	atomic_store(&job->map, NULL);
 	tini_heap_free(map);
-	tini_heap_free(job->block);
 }
 
 static void recycle_future(tini_job *job)
@@ -169,22 +168,22 @@ static void recycle_future(tini_job *job)
 	free_results(&job->results);
 	tini_heap_free(atomic_exchange(&job->story, NULL));
 	tini_heap_free(atomic_exchange(&job->failure, NULL));
-	tini_heap_free(job->block);
 }
 
-void tini_job_recycle(tini_job *job)
+void tini_job_recycle(tini_job *job, uint32_t seen)
 {
-	uint32_t state = atomic_load(&job->state);
+	uint32_t state = seen;
 
-	/* NEW is nobody's business: one of those who get here has the record to itself. */
-	if (tini_job_state_of(state) != TINI_JOB_ENDED ||
-	    !atomic_compare_exchange_strong(&job->state, &state, (state & ~0xffu) | TINI_JOB_NEW))
+	/* Exactly the use that the caller saw ended and let go of.  NEW is nobody's business: one of
+	 * those who get here has the record to itself. */
+	if (tini_job_state_of(seen) != TINI_JOB_ENDED || !(seen & TINI_JOB_GONE) ||
+	    !atomic_compare_exchange_strong(&job->state, &state, (seen & ~0xffu) | TINI_JOB_NEW))
 		return;
 	tini_ready_clear(job->pool, job->index);
 	/* A worker names the job before it looks at its state: one that is not seen here sees that
 	 * it has ended. */
 	if (atomic_load(&job->map) && is_looked_at(job)) {
-		atomic_store(&job->state, state);
+		atomic_store(&job->state, seen);
 		atomic_store(&job->pool->limbo, 1);
 		return;
 	}
@@ -194,12 +193,14 @@ void tini_job_recycle(tini_job *job)
 void tini_job_discard(tini_job *job)
 {
 	tini_map *map = atomic_load(&job->map);
+	void *block = job->block;
 
+	job->block = NULL; /* first: who dies here must not have it given back twice */
+	tini_heap_free(block);
 	if (map)
 		recycle_map(job, map);
 	else
 		recycle_future(job);
-	job->block = NULL;
 	atomic_store(&job->creator, 0); /* before it is free: the next submitter's is another */
 	set_state(job, TINI_JOB_FREE);
 }
@@ -211,9 +212,8 @@ void tini_jobs_sweep_limbo(tine_pool *pool)
 	for (uint32_t i = 0; i < atomic_load(&pool->ring); i++) {
 		tini_job *job = tini_job_at(pool, i);
 
-		if (job && tini_job_is(job, TINI_JOB_ENDED) &&
-		    (atomic_load(&job->state) & TINI_JOB_GONE))
-			tini_job_recycle(job);
+		if (job)
+			tini_job_recycle(job, atomic_load(&job->state));
 	}
 }
 
@@ -246,8 +246,9 @@ void tini_jobs_announce(void)
 
 void tini_job_let_go(tini_job *job)
 {
-	if (tini_job_state_of(atomic_fetch_or(&job->state, TINI_JOB_GONE)) == TINI_JOB_ENDED)
-		tini_job_recycle(job);
+	uint32_t before = atomic_fetch_or(&job->state, TINI_JOB_GONE);
+
+	tini_job_recycle(job, before | TINI_JOB_GONE);
 }
 
 bool tini_job_abort(tini_job *job, int code)
@@ -257,7 +258,7 @@ bool tini_job_abort(tini_job *job, int code)
 	return atomic_compare_exchange_strong(&job->abort, &none, code);
 }
 
-bool tini_jobs_any_running(tine_pool *pool)
+static bool sees_running(tine_pool *pool)
 {
 	for (uint32_t i = 0; i < atomic_load(&pool->ring); i++) {
 		tini_job *job = tini_job_at(pool, i);
@@ -266,6 +267,17 @@ bool tini_jobs_any_running(tine_pool *pool)
 			return true;
 	}
 	return false;
+}
+
+/*
+ * An item may submit and end between two looks of one pass.  Its job is seen in the second pass,
+ * unless it was begun since: then the counter has moved.
+ */
+bool tini_jobs_any_running(tine_pool *pool)
+{
+	uint64_t begun = atomic_load(&pool->next);
+
+	return sees_running(pool) || sees_running(pool) || atomic_load(&pool->next) != begun;
 }
 
 static bool is_done(tini_job *job, tini_map *map)
@@ -296,8 +308,7 @@ bool tini_job_try_end(tini_job *job)
 	if (state & TINI_JOB_WAITED)
 		tini_futex->wake(&job->state, INT32_MAX);
 	tini_jobs_announce();
-	if (state & TINI_JOB_GONE)
-		tini_job_recycle(job);
+	tini_job_recycle(job, (state & ~(0xffu | TINI_JOB_WAITED)) | TINI_JOB_ENDED);
 	return true;
 }
 

@@ -42,9 +42,9 @@ tini_job *tini_job_new(tine_pool *pool, const char *call);
 /* Fields are set: let it be claimed. */
 void tini_job_publish(tini_job *job);
 
-/* Give an ended record and all that hangs on it back; a map only when no worker may still look at
+/* Where the state that was seen is of one that has ended and was let go of: give it and all that hangs on it back; a map only when no worker may still look at
  * it, else later. */
-void tini_job_recycle(tini_job *job);
+void tini_job_recycle(tini_job *job, uint32_t seen);
 
 /* The same for a record in state NEW that is not going to be published. */
 void tini_job_discard(tini_job *job);
@@ -107,6 +107,7 @@ void tini_map_skip(tini_map *map, uint64_t word, uint64_t offset);
 /* Words [low, high) are to be looked at again. */
 void tini_map_redo(tini_map *map, uint64_t low, uint64_t high);
 
+/* False only where there was a moment without any. */
 bool tini_jobs_any_running(tine_pool *pool);
 
 /* Wake what waits for any job. */

@@ -209,6 +209,9 @@ static int tell_call(map_call *call, size_t failed, const tine_failure *first)
 			TINE_ECANCELLED,
 			"tine_map: cancelled with %zu of %zu items unfinished or failed; first: %s",
 			failed, call->args->count, first->text);
+	if (aborted == TINE_ESTATE)
+		return TINI_FAIL(TINE_ESTATE, "tine_map: pool `%s` was closed meanwhile",
+				 call->work.pool->name);
 	if (aborted == TINE_ELOST)
 		return TINI_FAIL(TINE_ELOST,
 				 "tine_map: the supervisor of pool `%s` was killed; %zu of %zu "
@@ -244,6 +247,11 @@ static int finish(map_call *call)
 
 /* ---- the call */
 
+static bool may_retry(const tine_map_args *args, const tine_pool *pool)
+{
+	return args->retries > 0 || (args->retries == 0 && pool->retries > 0);
+}
+
 static int check(const tine_map_args *args, tini_work *work)
 {
 	const char *call = "tine_map";
@@ -263,6 +271,12 @@ static int check(const tine_map_args *args, tini_work *work)
 	if (!args->results && bytes > 0)
 		return TINI_FAIL(TINE_EINVAL, "%s: results is NULL but result_size is %zu", call,
 				 args->result_size);
+	if (bytes > 0 && args->results == args->args && may_retry(args, work->pool))
+		return TINI_FAIL(
+			TINE_EINVAL,
+			"%s: results lie in args and .retries is set: an item that is tried "
+			"again would read what it has written",
+			call);
 	if (args->on_error != TINE_COLLECT && args->on_error != TINE_STOP)
 		return TINI_FAIL(TINE_EINVAL, "%s: .on_error = %d is unknown", call,
 				 (int)args->on_error);

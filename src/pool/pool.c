@@ -254,7 +254,8 @@ static int end_pool(tine_pool *pool, bool kill, double timeout, const char *call
 		rc = tini_timeout_check(timeout, call);
 	if (rc != 0)
 		return rc;
-	if (tini_pool_role(pool) == TINI_WORKER)
+	const tini_runner *runner = tini_runner_current();
+	if (runner && runner->pool == pool)
 		return TINI_FAIL(TINE_EDEADLOCK,
 				 "%s: an item of pool `%s` would wait for its own end", call,
 				 pool->name);

@@ -63,6 +63,9 @@ void tini_job_look_after(tini_job *job);
 int tini_park(tine_pool *pool, tini_job *job);
 void tini_unpark(tine_pool *pool);
 
+/* How many workers wait inside an item. */
+uint32_t tini_parked(const tine_pool *pool);
+
 /* An item of the job's pool waits for it. */
 void tini_job_want(tini_job *job);
 

@@ -10,10 +10,13 @@
 #include "pool/supervise.h"
 #include "process/child.h"
 #include "process/crash.h"
+#include "process/self.h"
 
 #include <pthread.h>
 #include <signal.h>
 #include <unistd.h>
+
+enum { LEAVE_SECONDS = 5 };
 
 static pthread_mutex_t burial = PTHREAD_MUTEX_INITIALIZER;
 
@@ -29,10 +32,16 @@ static int processes_check(const tine_pool_open_args *args)
 	return tini_pool_check_context(NULL, args->context, "tine_pool_open");
 }
 
+static void reset_burial(void)
+{
+	pthread_mutex_init(&burial, NULL); /* another thread may have held it at the fork */
+}
+
 /* The supervisor is gone although nobody asked it to go: nothing else is left of the pool but its
  * jobs. */
 static int bury(tine_pool *pool)
 {
+	tini_self_on_fork(reset_burial);
 	pthread_mutex_lock(&burial);
 	if (atomic_load(&pool->broken) != TINE_ELOST && atomic_load(&pool->ended) == 0) {
 		atomic_store(&pool->broken, TINE_ELOST);
@@ -47,6 +56,8 @@ static int processes_look(tine_pool *pool)
 	if (tini_pool_role(pool) == TINI_HOST && atomic_load(&pool->ended) == 0 &&
 	    !tini_hidden_alive(&pool->hidden) && atomic_load(&pool->ended) == 0)
 		return bury(pool);
+	if (atomic_load(&pool->broken) == 0 && atomic_load(&pool->ended) != 0)
+		return TINE_ESTATE; /* closed by another thread since the call began */
 	return atomic_load(&pool->broken);
 }
 
@@ -73,8 +84,14 @@ static int processes_open(tine_pool *pool)
 	if (rc != 0)
 		return rc;
 	rc = wait_until_open(pool);
-	if (rc != 0)
-		tini_hidden_close(&pool->hidden, true); /* its workers die with it */
+	if (rc != 0) {
+		/* It ends by itself, and what init may have left behind; if not, its workers die with it. */
+		for (int64_t end = tini_clock_deadline(LEAVE_SECONDS);
+		     atomic_load(&pool->ended) == 0 && tini_hidden_alive(&pool->hidden) &&
+		     tini_clock_now() < end;)
+			tini_futex->wait(&pool->ended, 0, tini_clock_now() + TINI_WATCHDOG_NS);
+		tini_hidden_close(&pool->hidden, true);
+	}
 	return rc;
 }
 
@@ -96,8 +113,6 @@ static void processes_offer(tine_pool *pool, tini_job *job)
 	if (job->timeout > 0 && job->timeout < atomic_load(&pool->watching))
 		tini_pool_kick(pool);
 }
-
-enum { LEAVE_SECONDS = 5 };
 
 /* The time for the items has run out: false where none runs any more, so that the pool ends in a
  * moment. */
@@ -121,7 +136,7 @@ static int wait_for_end(tine_pool *pool, int64_t deadline)
 		if (now >= deadline &&
 		    (reopen(pool) || now - deadline > LEAVE_SECONDS * INT64_C(1000000000)))
 			return TINI_FAIL(TINE_ETIMEDOUT,
-					 "tine_pool_close: items of pool `%s` still run",
+					 "tine_pool_close: items or workers of pool `%s` still run",
 					 pool->name);
 		tini_futex->wait(&pool->ended, 0,
 				 now < deadline && deadline < watchdog ? deadline : watchdog);
@@ -133,7 +148,6 @@ static int processes_close(tine_pool *pool, bool kill_them, int64_t deadline)
 {
 	uint32_t before = atomic_load(&pool->closing),
 		 want = kill_them ? TINI_KILLING : TINI_DRAINING;
-	bool broken = atomic_load(&pool->broken) == TINE_EBROKEN;
 
 	while (before < want && !atomic_compare_exchange_weak(&pool->closing, &before, want))
 		continue;
@@ -142,6 +156,7 @@ static int processes_close(tine_pool *pool, bool kill_them, int64_t deadline)
 	int rc = wait_for_end(pool, deadline);
 	if (rc == TINE_ETIMEDOUT)
 		return rc;
+	bool broken = atomic_load(&pool->broken) == TINE_EBROKEN;
 	tini_hidden_close(&pool->hidden, rc == TINE_ELOST);
 	return rc == 0 && broken ? TINI_FAIL(TINE_EBROKEN, "pool `%s` had no workers any more: %s",
 					     pool->name, pool->why)

@@ -57,6 +57,8 @@ bool tini_runner_must_leave(const tini_runner *runner)
 
 int tini_run_code(int returned)
 {
+	if (returned == TINE_ETIMEDOUT)
+		return TINE_ETASK; /* it is only ever said of a caller's own wait */
 	return returned >= 0 || tini_error_is_code(returned) ? returned : TINE_ETASK;
 }
 
@@ -132,7 +134,8 @@ static void tell_failure(tini_runner *runner, tini_job *job, int returned,
 
 	if (!slot->text[0] && code == TINE_ETASK && returned != TINE_ETASK)
 		snprintf(slot->text, sizeof slot->text,
-			 "the task returned %d, which is no TINE_E code", returned);
+			 "the task returned %d, which is no code for an item that has ended",
+			 returned);
 	else if (!slot->text[0] && code == TINE_EDEADLINE && runner->cooperative)
 		snprintf(slot->text, sizeof slot->text, "ran over its limit of %g s",
 			 (double)job->timeout / 1e9);
@@ -218,8 +221,10 @@ static int run_limited(tini_runner *runner, tini_job *job, const void *arg, void
 				      memory_order_relaxed); /* before the mark */
 	}
 	if (runner->arm)
-		runner->arm(runner);
+		runner->arm(runner, true);
 	int returned = run_once(runner, job, arg, result);
+	if (runner->arm)
+		runner->arm(runner, false);
 	if (!runner->cooperative || !is_overtime(runner, job))
 		return returned;
 	atomic_fetch_add_explicit(&runner->pool->overtime, 1, memory_order_relaxed); /* a figure */
@@ -490,10 +495,9 @@ static void run_range(tini_runner *runner, tini_job *job, tini_map *map, uint64_
 	}
 	int64_t took = end_busy(slot, begun, runner->ran);
 	/* The cell before the range: a death in between finds the same sum again. */
-	atomic_store_explicit(&cell->ended,
-			      atomic_load_explicit(&slot->count, memory_order_relaxed) +
-				      count_mine(runner, map, low, high),
-			      memory_order_release);
+	/* Sequentially consistent: of two workers that end together one sees both cells. */
+	atomic_store(&cell->ended, atomic_load_explicit(&slot->count, memory_order_relaxed) +
+					   count_mine(runner, map, low, high));
 	TINI_KILL_POINT("cell-told");
 	atomic_store_explicit(&slot->range, 0, memory_order_release);
 	adapt(runner, took);

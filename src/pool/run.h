@@ -19,10 +19,9 @@ typedef struct tini_runner {
 	bool cooperative; /* nobody else watches the clock */
 	bool is_process;  /* a worker process: its stdout is flushed, it may leave */
 	size_t left;      /* items until it leaves; SIZE_MAX: no limit */
-	void (*arm)(struct tini_runner
-			    *runner); /* before each item, in pools with a CPU limit; or NULL */
-	uint64_t batch;               /* words taken at once */
-	uint64_t ran;                 /* items ended in this batch */
+	void (*arm)(struct tini_runner *runner, bool on); /* the CPU limit of an item; or NULL */
+	uint64_t batch;                                   /* words taken at once */
+	uint64_t ran;                                     /* items ended in this batch */
 	bool plain; /* the job's items need no clock, no budget and no retry by code */
 	/* the running item */
 	tini_job *job;

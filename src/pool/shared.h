@@ -171,11 +171,10 @@ struct tini_slot {
 	_Atomic uint32_t
 		state; /* tini_slot_state: the supervisor EMPTY, STARTING; the worker the rest */
 	_Atomic int32_t pid;               /* the supervisor */
-	_Atomic uint32_t parked;           /* the worker: it waits inside an item */
+	_Atomic uint32_t parked;           /* the worker: threads of it that wait inside its item */
 	_Atomic int32_t kill_code;         /* the supervisor: why it kills this worker */
 	_Atomic uint32_t cpu;              /* the worker: CPU + 1 it was last seen on */
 	_Atomic uint32_t created;          /* the worker: it has submitted jobs itself */
-	_Atomic int32_t exit_code;         /* the worker, told by its exit handler: code + 1 */
 	_Alignas(64) _Atomic uint64_t job; /* hazard: record index + 1 */
 	_Atomic uint64_t range; /* low:32 | high:32 of the words taken; 0 none; TINI_RANGE_TAKING */
 	_Atomic uint64_t count; /* the cell's value when the range was taken */
@@ -186,7 +185,7 @@ struct tini_slot {
 	_Atomic uint32_t leave;         /* the supervisor: end between items */
 	_Alignas(64) _Atomic uint64_t items, failures, retried; /* figures: the worker */
 	_Atomic int64_t busy, waiting;                          /* ns: the worker */
-	_Atomic int64_t busy_since, waiting_since;              /* clock of what goes on now; or 0 */
+	_Atomic int64_t busy_since, waiting_since; /* clock of what goes on now; or 0 */
 	/* the supervisor alone */
 	uint64_t stopping; /* the mark for which it was stopped, to be looked at again */
 	int64_t stopped_at, crash_at, forked_at;
@@ -219,7 +218,6 @@ struct tine_pool {
 	_Atomic uint32_t limbo;     /* 1: some ended map could not be given back yet */
 	_Atomic int32_t broken;     /* 0, or the code: no worker will come any more */
 	_Atomic uint32_t ended;     /* futex: 1 when the supervisor has reaped all */
-	_Atomic uint32_t parked;    /* workers that wait inside an item */
 	_Atomic uint32_t nested;    /* 1: some worker has submitted work or waited */
 	_Atomic int32_t supervisor; /* pid */
 	_Atomic uint64_t looked_at; /* the supervisor: index + 1 of the job whose map it looks at */

@@ -15,6 +15,7 @@
 #include "base/os.h"
 #include "heap/heap.h"
 #include "pool/job.h"
+#include "pool/pool.h"
 #include "pool/ready.h"
 #include "pool/repair.h"
 #include "pool/worker.h"
@@ -142,7 +143,6 @@ static void start_worker(tine_pool *pool, unsigned s)
 	tini_slot *slot = &pool->slot[s];
 
 	atomic_store(&slot->state, TINI_SLOT_STARTING);
-	atomic_store(&slot->exit_code, 0);
 	atomic_store(&slot->kill_code, 0);
 	atomic_store(&slot->parked, 0);
 	slot->stopping = 0;
@@ -183,7 +183,7 @@ static void start_missing(tine_pool *pool, int64_t now)
 		if (has_process(&pool->slot[i]) || now < me.fork_again ||
 		    atomic_load(&pool->broken) != 0)
 			continue;
-		if ((is_spare && spares >= (int)atomic_load(&pool->parked)) || !may_start(pool))
+		if ((is_spare && spares >= (int)tini_parked(pool)) || !may_start(pool))
 			return;
 		start_worker(pool, (unsigned)i);
 		spares += is_spare && has_process(&pool->slot[i]);
@@ -193,8 +193,7 @@ static void start_missing(tine_pool *pool, int64_t now)
 /* Those that were started for parked workers, when these work again. */
 static void send_spares_home(tine_pool *pool)
 {
-	int extra =
-		count_between(pool, pool->workers, pool->slots) - (int)atomic_load(&pool->parked);
+	int extra = count_between(pool, pool->workers, pool->slots) - (int)tini_parked(pool);
 
 	for (int i = pool->slots - 1; i >= pool->workers && extra > 0; i--) {
 		tini_slot *slot = &pool->slot[i];
@@ -247,7 +246,7 @@ static int64_t limit_of(tine_pool *pool, tini_slot *slot, uint64_t *mark, int *c
 	tini_job *job = tini_job_at(pool, (uint32_t)named - 1);
 	int64_t started = atomic_load(&slot->started), timeout = job->timeout,
 		kill_at = atomic_load(&job->kill_at);
-	int64_t end = started != 0 && timeout > 0 ? started + timeout : TINI_NEVER;
+	int64_t end = started != 0 && timeout > 0 ? tini_clock_add(started, timeout) : TINI_NEVER;
 
 	*code = TINE_EDEADLINE;
 	if (kill_at != 0 && kill_at < end) {
@@ -289,9 +288,9 @@ static void look_again(tine_pool *pool, tini_slot *slot, int64_t now)
 /* An init that never returns is ended where the pool has a limit.  Returns when that would be. */
 static int64_t watch_start(const tine_pool *pool, tini_slot *slot, int64_t now)
 {
-	int64_t end = slot->forked_at + START_NS + pool->timeout;
+	int64_t end = tini_clock_add(slot->forked_at + START_NS, pool->timeout);
 
-	if (pool->timeout == 0 || end < 0)
+	if (pool->timeout == 0)
 		return TINI_NEVER;
 	if (now < end)
 		return end;
@@ -375,9 +374,9 @@ static int64_t tick(void *context)
 	if (closing == TINI_KILLING && atomic_load(&pool->broken) == 0)
 		give_up(pool, TINE_ECANCELLED, "the pool was terminated");
 	if (closing == TINI_DRAINING && !tini_jobs_any_running(pool)) {
-		atomic_compare_exchange_strong(&pool->closing, &closing, TINI_LEAVING);
+		if (atomic_compare_exchange_strong(&pool->closing, &closing, TINI_LEAVING))
+			closing = TINI_LEAVING;
 		tini_wake_all(pool);
-		closing = TINI_LEAVING;
 	}
 	if ((closing >= TINI_LEAVING || atomic_load(&pool->broken) != 0) &&
 	    count_processes(pool) == 0)
@@ -395,13 +394,13 @@ static int64_t tick(void *context)
 
 /* ---- deaths */
 
+/* One of the kills that the kernel has counted, for each of ours that it may have been. */
 static bool was_out_of_memory(void)
 {
-	uint64_t kills = tini_oom_kills("");
-	bool more = kills > me.oom_kills;
-
-	me.oom_kills = kills;
-	return more;
+	if (tini_oom_kills("") <= me.oom_kills)
+		return false;
+	me.oom_kills++;
+	return true;
 }
 
 static tini_death death_of(const tine_pool *pool, tini_slot *slot, int status)
@@ -411,6 +410,8 @@ static tini_death death_of(const tine_pool *pool, tini_slot *slot, int status)
 	if (WIFEXITED(status))
 		return (tini_death){TINE_EEXITED, WEXITSTATUS(status)};
 	int signal = WTERMSIG(status);
+	if (killed == 0 && signal == SIGKILL && atomic_load(&slot->crash.state) != 0)
+		return (tini_death){TINE_ECRASHED, slot->crash.signal}; /* its handler hung */
 	if (killed != 0 && signal == SIGKILL)
 		return (tini_death){killed, signal};
 	if (signal == SIGXCPU && pool->cpu_limit > 0)
@@ -483,8 +484,7 @@ static void settle_death(tine_pool *pool, unsigned s, int status)
 	bool closing =
 		atomic_load(&pool->closing) >= TINI_LEAVING || atomic_load(&pool->broken) != 0;
 
-	if (atomic_load(&slot->parked))
-		atomic_fetch_sub(&pool->parked, 1);
+	atomic_store(&slot->parked, 0);
 	if (!closing && !left_by_itself(slot, status) && atomic_load(&slot->job) == 0)
 		count_death(pool, slot, s, &death);
 	if (tini_repair(pool, s, &death))
@@ -509,6 +509,11 @@ static void died(void *context, pid_t pid, int status)
 	/* Not a worker: something that an item left behind. */
 }
 
+static void end_workers(void *context)
+{
+	kill_all(context, TINE_ECANCELLED);
+}
+
 static void ended(void *context, bool host)
 {
 	tine_pool *pool = context;
@@ -521,7 +526,7 @@ static void ended(void *context, bool host)
 
 void tini_supervise_pool(tini_watch *watch, void *context)
 {
-	static const tini_supervised table = {tick, died, ended};
+	static const tini_supervised table = {tick, died, end_workers, ended};
 
 	me.pool = context;
 	me.watch = watch;

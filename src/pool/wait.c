@@ -61,6 +61,15 @@ void tini_job_want(tini_job *job)
 	atomic_store(&job->pool->nested, 1);
 }
 
+uint32_t tini_parked(const tine_pool *pool)
+{
+	uint32_t n = 0;
+
+	for (int i = 0; i < pool->slots; i++)
+		n += atomic_load(&pool->slot[i].parked) != 0;
+	return n;
+}
+
 int tini_park(tine_pool *pool, tini_job *job)
 {
 	tini_runner *runner = tini_runner_current();
@@ -68,17 +77,18 @@ int tini_park(tine_pool *pool, tini_job *job)
 
 	if (!runner || runner->pool != pool || !runner->is_process)
 		return 0;
-	if (atomic_fetch_add(&pool->parked, 1) >= most) {
-		atomic_fetch_sub(&pool->parked, 1);
-		return TINI_FAIL(TINE_EDEADLOCK,
-				 "%u workers of pool `%s` wait inside their items already: no more "
-				 "can be started for what "
-				 "they wait for",
-				 most, pool->name);
+	atomic_store(&pool->nested, 1);
+	/* Several threads of one item may wait: one worker is parked. */
+	if (atomic_fetch_add(&runner->slot->parked, 1) == 0 && tini_parked(pool) > most) {
+		atomic_fetch_sub(&runner->slot->parked, 1);
+		return TINI_FAIL(
+			TINE_EDEADLOCK,
+			"%u workers of pool `%s` wait inside their items already: no more can "
+			"be started for what they wait for",
+			most, pool->name);
 	}
 	if (job)
 		tini_job_want(job);
-	atomic_store(&runner->slot->parked, 1);
 	tini_pool_kick(pool);
 	return 0;
 }
@@ -89,8 +99,7 @@ void tini_unpark(tine_pool *pool)
 
 	if (!runner || runner->pool != pool || !runner->is_process)
 		return;
-	if (atomic_exchange(&runner->slot->parked, 0))
-		atomic_fetch_sub(&pool->parked, 1);
+	atomic_fetch_sub(&runner->slot->parked, 1);
 	tini_pool_kick(pool);
 }
 

@@ -14,6 +14,7 @@
 #include "process/child.h"
 #include "process/self.h"
 
+#include <errno.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -25,14 +26,6 @@
 
 static tini_runner worker; /* this process is one worker */
 static timer_t cpu_timer;
-static bool cpu_timer_made;
-
-static void on_exit_called(int code, void *context)
-{
-	tini_slot *slot = context;
-
-	atomic_store(&slot->exit_code, code + 1);
-}
 
 /* ---- limits */
 
@@ -43,7 +36,9 @@ static void limit_memory(const tine_pool *pool)
 
 	if (pool->memory_limit == 0 || getrlimit(RLIMIT_DATA, &limit) != 0)
 		return;
-	rlim_t wanted = born_with + pool->memory_limit;
+	rlim_t wanted = pool->memory_limit > RLIM_INFINITY - 1 - born_with
+				? RLIM_INFINITY - 1
+				: born_with + pool->memory_limit;
 	if (limit.rlim_cur == RLIM_INFINITY || limit.rlim_cur > wanted) {
 		limit.rlim_cur = wanted;
 		setrlimit(RLIMIT_DATA, &limit);
@@ -51,24 +46,23 @@ static void limit_memory(const tine_pool *pool)
 }
 
 /* A new budget of CPU time, counted over all threads of this process, for each item. */
-static void arm_cpu_timer(tini_runner *runner)
+static void arm_cpu_timer(tini_runner *runner, bool on)
 {
-	int64_t ns = runner->pool->cpu_limit;
+	int64_t ns = on ? runner->pool->cpu_limit : 0;
 	struct itimerspec budget = {
 		.it_value = {.tv_sec = ns / 1000000000, .tv_nsec = ns % 1000000000}};
 
-	if (cpu_timer_made)
-		timer_settime(cpu_timer, 0, &budget, NULL);
+	timer_settime(cpu_timer, 0, &budget, NULL);
 }
 
-static void limit_cpu(const tine_pool *pool)
+static bool limit_cpu(const tine_pool *pool)
 {
 	struct sigevent event = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGXCPU};
 
 	if (pool->cpu_limit == 0)
-		return;
-	cpu_timer_made = timer_create(CLOCK_PROCESS_CPUTIME_ID, &event, &cpu_timer) == 0;
+		return true;
 	worker.arm = arm_cpu_timer;
+	return timer_create(CLOCK_PROCESS_CPUTIME_ID, &event, &cpu_timer) == 0;
 }
 
 static void pin(const tine_pool *pool, unsigned slot)
@@ -180,6 +174,15 @@ static void run_init(tine_pool *pool, tini_slot *slot)
 	_exit(0);
 }
 
+/* This process cannot be a worker: the supervisor tells why. */
+_Noreturn static void refuse(tini_slot *slot, const char *what, int error)
+{
+	snprintf(slot->text, sizeof slot->text, "%s in worker %u: %.60s", what, worker.owner,
+		 strerror(error));
+	atomic_store(&slot->state, TINI_SLOT_REFUSED);
+	_exit(0);
+}
+
 static void *worker_thread(void *context)
 {
 	tine_pool *pool = worker.pool;
@@ -192,7 +195,8 @@ static void *worker_thread(void *context)
 	tini_threads_limit(pool->threads_per_worker);
 	limit_memory(pool);
 	run_init(pool, slot);
-	limit_cpu(pool);
+	if (!limit_cpu(pool))
+		refuse(slot, "timer_create for .cpu_limit", errno);
 	atomic_store(&slot->state, TINI_SLOT_LIVE);
 	if (atomic_load(&pool->opened) == 0)
 		tini_pool_kick(pool);
@@ -225,17 +229,14 @@ _Noreturn void tini_worker_main(tine_pool *pool, unsigned slot, const tini_watch
 	tini_child_plan plan = {.parent = supervisor,
 				.watch = watch,
 				.quiet_terminal = true,
-				.first_to_kill = true,
-				.on_exit = on_exit_called,
-				.context = worker.slot};
+				.first_to_kill = true};
+	atomic_store(&worker.slot->pid,
+		     (int)getpid()); /* so that it is known if the supervisor dies now */
 	tini_crash_catch(&worker.slot->crash);
 	tini_child_begin(&plan);
 	take_name(pool, slot);
 	pin(pool, slot);
 	tini_runner_of_process(&worker);
 	int rc = tini_child_run(worker_thread, NULL);
-	snprintf(worker.slot->text, sizeof worker.slot->text, "pthread_create in worker %u: %.60s",
-		 slot, strerror(rc));
-	atomic_store(&worker.slot->state, TINI_SLOT_REFUSED);
-	_exit(0);
+	refuse(worker.slot, "pthread_create", rc);
 }

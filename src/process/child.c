@@ -22,7 +22,6 @@ static const char *const thread_variables[] = {"OMP_NUM_THREADS", "OPENBLAS_NUM_
 enum { THREAD_FUNCTIONS = sizeof thread_functions / sizeof *thread_functions };
 static void *found[THREAD_FUNCTIONS];
 static int null_device = -1;
-static tini_child_plan child; /* of this process */
 
 void tini_child_find_threads(void)
 {
@@ -91,8 +90,6 @@ static void on_exit_first(int code, void *context)
 {
 	(void)context;
 	tini_child_flush();
-	if (child.on_exit)
-		child.on_exit(code, child.context);
 	_exit(code);
 }
 
@@ -137,7 +134,6 @@ void tini_child_begin(const tini_child_plan *plan)
 {
 	sigset_t none;
 
-	child = *plan;
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (getppid() != plan->parent)
 		_exit(1); /* it died before the line above */

@@ -25,9 +25,6 @@ typedef struct tini_child_plan {
 	pid_t group;             /* the process group to join; 0: one of its own */
 	bool quiet_terminal; /* ignore SIGINT, SIGTSTP, SIGTTIN, SIGTTOU; stdin from /dev/null */
 	bool first_to_kill;  /* a higher oom_score_adj than its parent's */
-	/* Called by exit() before the host's own handlers, which are then skipped; NULL: none. */
-	void (*on_exit)(int code, void *context);
-	void *context;
 } tini_child_plan;
 
 /* In the child, first of all. */

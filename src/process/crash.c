@@ -15,7 +15,7 @@
 #include <unistd.h>
 
 static tini_crash *crash_record;
-static pid_t crash_parent;
+static pid_t crash_parent, crash_self;
 static const int crash_signals[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGTRAP, SIGSYS};
 enum { CRASH_SIGNALS = sizeof crash_signals / sizeof *crash_signals, ALT_STACK = 64 * 1024 };
 
@@ -87,7 +87,8 @@ static void on_crash(int signal_number, siginfo_t *info, void *context)
 	struct sigaction fallback = {.sa_handler = SIG_DFL};
 
 	sigaction(signal_number, &fallback, NULL);
-	store(crash_record, signal_number, info, context);
+	if (getpid() == crash_self) /* a child that an item has forked dies for itself */
+		store(crash_record, signal_number, info, context);
 	raise(signal_number); /* pending until this handler returns; then it ends the process */
 }
 
@@ -102,6 +103,7 @@ void tini_crash_catch(tini_crash *record)
 {
 	crash_record = record;
 	crash_parent = getppid();
+	crash_self = getpid();
 	memset(record, 0, sizeof *record);
 	struct sigaction action = {.sa_flags = SA_SIGINFO | SA_ONSTACK};
 	action.sa_sigaction = on_crash;

@@ -21,6 +21,7 @@
 
 #include <tine/process.h>
 
+#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -283,7 +284,15 @@ int tine_process_status(tine_process *process, tine_process_state *out)
 		rc = TINI_FAIL(TINE_EINVAL, "tine_process_status: out is NULL");
 	if (rc != 0)
 		return rc;
-	*out = (tine_process_state){.running = !has_ended(process)};
+	bool lost =
+		!has_ended(process) && !tini_hidden_alive(&process->monitor) && !has_ended(process);
+	*out = (tine_process_state){.running = !lost && !has_ended(process)};
+	if (lost)
+		return TINI_FAIL(
+			TINE_ELOST,
+			"tine_process_status: the monitor of `%s` (pid %d) is gone, and with it "
+			"the process",
+			process->name, process->pid);
 	if (out->running)
 		return 0;
 	out->exited = WIFEXITED(process->status);
@@ -306,7 +315,7 @@ static int send(tine_process *process, int signal, const char *call)
 	if (rc != 0 || has_ended(process))
 		return rc; /* what has ended needs no signal */
 	rc = tini_os_pidfd_signal(process->child_pidfd, signal);
-	return rc < 0 && !has_ended(process) && rc != -3 /* ESRCH: just ended */
+	return rc < 0 && !has_ended(process) && rc != -ESRCH /* just ended */
 		       ? TINI_FAIL_ERRNO(TINE_ESYSTEM, -rc, "%s: pid %d", call, process->pid)
 		       : 0;
 }

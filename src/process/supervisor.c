@@ -43,6 +43,7 @@ _Noreturn void tini_supervise(const tini_supervised *table, void *context, const
 		if (child)
 			reap(table, context);
 	}
+	table->end(context);
 	tini_children_end();
 	tini_heap_actor_died(getpid());
 	table->ended(context, host);

@@ -16,6 +16,8 @@ typedef struct tini_supervised {
 	int64_t (*tick)(void *context);
 	/* The child is dead but not yet reaped: its pid is still its own.  waitpid()'s status. */
 	void (*died)(void *context, pid_t pid, int status);
+	/* The end has come: kill the children that are known. */
+	void (*end)(void *context);
 	/* Told last, after all children are reaped.  host: it is still there. */
 	void (*ended)(void *context, bool host);
 } tini_supervised;

@@ -40,9 +40,11 @@ static int late_module(void *kind)
 
 	NEED(0, tine_map(after, task, &in, 1, sizeof(in), &out, .result_size = sizeof(out)));
 	kit_expect(out == 5);
-	NEED(serial ? 0 : TINE_EINVAL, tine_map(before, task, &in, 1, sizeof(in), &out, .result_size = sizeof(out)));
+	NEED(serial ? 0 : TINE_EINVAL,
+	     tine_map(before, task, &in, 1, sizeof(in), &out, .result_size = sizeof(out)));
 	if (!serial)
-		NEED_NULL(TINE_EINVAL, tine_submit(before, task, &in, sizeof(in), .result_size = sizeof(out)));
+		NEED_NULL(TINE_EINVAL,
+			  tine_submit(before, task, &in, sizeof(in), .result_size = sizeof(out)));
 	NEED(0, tine_map(before, add_one, &in, 1, sizeof(in), &out, .result_size = sizeof(out)));
 	NEED(0, tine_pool_close(before, TINE_FOREVER));
 	NEED(0, tine_pool_close(after, TINE_FOREVER));
@@ -71,19 +73,25 @@ static int private_pointers(void *kind)
 	bool serial = KIND(kind) == TINE_SERIAL;
 	double *mine = calloc(100, sizeof(*mine)), on_stack[4] = {0}, sum;
 	double *shared = NEED_NEW(tine_shared_alloc(100 * sizeof(*shared), .zero = true));
-	slice good = {.data = shared, .begin = 0, .end = 100}, bad = {.data = mine, .begin = 0, .end = 4};
+	slice good = {.data = shared, .begin = 0, .end = 100},
+	      bad = {.data = mine, .begin = 0, .end = 4};
 	slice worse = {.data = on_stack, .begin = 0, .end = 4};
 
 	setenv("TINE_CHECK", "pointers", 1);
 	tine_pool *pool = NEED_NEW(tine_pool_open(.workers = 1, .kind = KIND(kind)));
 	NEED(0, tine_map(pool, sums, &good, 1, sizeof(good), &sum, .result_size = sizeof(sum)));
-	NEED(serial ? 0 : TINE_EINVAL, tine_map(pool, sums, &bad, 1, sizeof(bad), &sum, .result_size = sizeof(sum)));
-	kit_expect(serial || (strstr(tine_last_error(), "item 0") && strstr(tine_last_error(), "byte 0")));
-	NEED(serial ? 0 : TINE_EINVAL, tine_map(pool, sums, &worse, 1, sizeof(worse), &sum, .result_size = sizeof(sum)));
+	NEED(serial ? 0 : TINE_EINVAL,
+	     tine_map(pool, sums, &bad, 1, sizeof(bad), &sum, .result_size = sizeof(sum)));
+	kit_expect(serial ||
+		   (strstr(tine_last_error(), "item 0") && strstr(tine_last_error(), "byte 0")));
+	NEED(serial ? 0 : TINE_EINVAL,
+	     tine_map(pool, sums, &worse, 1, sizeof(worse), &sum, .result_size = sizeof(sum)));
 	if (!serial)
-		NEED_NULL(TINE_EINVAL, tine_submit(pool, sums, &bad, sizeof(bad), .result_size = sizeof(sum)));
+		NEED_NULL(TINE_EINVAL,
+			  tine_submit(pool, sums, &bad, sizeof(bad), .result_size = sizeof(sum)));
 	unsetenv("TINE_CHECK");
-	NEED(0, tine_map(pool, sums, &bad, 1, sizeof(bad), &sum, .result_size = sizeof(sum))); /* zeros from before */
+	NEED(0, tine_map(pool, sums, &bad, 1, sizeof(bad), &sum,
+			 .result_size = sizeof(sum))); /* zeros from before */
 	NEED(0, tine_pool_close(pool, TINE_FOREVER));
 	return 0;
 }

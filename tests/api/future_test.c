@@ -108,7 +108,8 @@ static void submit_size(tine_pool *pool, uint64_t size, bool shared)
 
 static int every_size(void *kind)
 {
-	static const uint64_t sizes[] = {8, 16, 40, 48, 56, 88, 96, 104, 1000, 4096, 100000, 3 << 20};
+	static const uint64_t sizes[] = {8,  16,  40,   48,   56,     88,
+					 96, 104, 1000, 4096, 100000, 3 << 20};
 	tine_pool *pool = open_pool(kind, 2);
 	size_t before = heap_in_use();
 
@@ -124,7 +125,8 @@ static int repeated_get(void *kind)
 {
 	tine_pool *pool = open_pool(kind, 1);
 	int in = 41, out = 0;
-	tine_future *f = NEED_NEW(tine_submit(pool, add_one, &in, sizeof(in), .result_size = sizeof(out)));
+	tine_future *f =
+		NEED_NEW(tine_submit(pool, add_one, &in, sizeof(in), .result_size = sizeof(out)));
 
 	for (int i = 0; i < 3; i++) {
 		out = 0;
@@ -145,7 +147,8 @@ static int pending(void *arg)
 {
 	tine_pool *pool = open_pool(arg, 1);
 	int in = 1, out = 77;
-	tine_future *f = NEED_NEW(tine_submit(pool, waits_for_go, &in, sizeof(in), .result_size = sizeof(out)));
+	tine_future *f = NEED_NEW(
+		tine_submit(pool, waits_for_go, &in, sizeof(in), .result_size = sizeof(out)));
 	double begin = now();
 
 	NEED(TINE_EPENDING, tine_future_status(f));
@@ -164,12 +167,14 @@ static int pending(void *arg)
 
 static int failing(void *kind)
 {
-	static const int codes[] = {1, 3, 2147483647, TINE_ESHAPE, TINE_ECRASHED, -5000, TINE_EPENDING};
+	static const int codes[] = {
+		1, 3, 2147483647, TINE_ESHAPE, TINE_ECRASHED, -5000, TINE_EPENDING};
 	tine_pool *pool = open_pool(kind, 2);
 
 	for (size_t i = 0; i < sizeof(codes) / sizeof(*codes); i++) {
 		int out = GARBAGE, expected = codes[i] == -5000 ? TINE_ETASK : codes[i];
-		tine_future *f = NEED_NEW(tine_submit(pool, fails, &codes[i], sizeof(int), .result_size = sizeof(out)));
+		tine_future *f = NEED_NEW(tine_submit(pool, fails, &codes[i], sizeof(int),
+						      .result_size = sizeof(out)));
 
 		NEED(expected, tine_future_get(f, &out, TINE_FOREVER));
 		kit_expect(out == 0);
@@ -177,7 +182,8 @@ static int failing(void *kind)
 		kit_expect(tine_future_status(f) == expected);
 		const tine_failure *why = NEED_NEW((void *)(uintptr_t)tine_future_failure(f));
 		kit_expect(why == tine_future_failure(f));
-		kit_expect(why->code == expected && why->index == 0 && why->attempts == 1 && why->worker >= 0);
+		kit_expect(why->code == expected && why->index == 0 && why->attempts == 1 &&
+			   why->worker >= 0);
 		kit_expect(why->pid > 0 && why->signal == 0 && strstr(why->text, "item 0"));
 		tine_future_free(f);
 	}
@@ -191,10 +197,12 @@ static int cancel_before_it_begins(void *arg)
 {
 	tine_pool *pool = open_pool(arg, 1);
 	int in = 1, out = GARBAGE;
-	tine_future *first = NEED_NEW(tine_submit(pool, waits_for_go, &in, sizeof(in), .result_size = sizeof(out)));
+	tine_future *first = NEED_NEW(
+		tine_submit(pool, waits_for_go, &in, sizeof(in), .result_size = sizeof(out)));
 
 	kit_expect(soon(&the_board->begun, 1));
-	tine_future *second = NEED_NEW(tine_submit(pool, waits_for_go, &in, sizeof(in), .result_size = sizeof(out)));
+	tine_future *second = NEED_NEW(
+		tine_submit(pool, waits_for_go, &in, sizeof(in), .result_size = sizeof(out)));
 	NEED(0, tine_future_cancel(second, 0));
 	NEED(TINE_ECANCELLED, tine_future_get(second, &out, 0)); /* at once */
 	kit_expect(out == 0);
@@ -213,7 +221,8 @@ static int cancel_before_it_begins(void *arg)
 static tine_future *running(tine_pool *pool, int how)
 {
 	int before = atomic_load(&the_board->begun);
-	tine_future *f = NEED_NEW(tine_submit(pool, listens, &how, sizeof(how), .result_size = sizeof(how)));
+	tine_future *f =
+		NEED_NEW(tine_submit(pool, listens, &how, sizeof(how), .result_size = sizeof(how)));
 
 	kit_expect(soon(&the_board->begun, before + 1));
 	return f;
@@ -226,8 +235,12 @@ static int cancel_while_it_runs(void *arg)
 		int how;
 		double grace;
 		int code, out;
-	} rows[] = {{0, 0, TINE_ECANCELLED, 0},      {0, 0.05, TINE_ECANCELLED, 0}, {1, 5, 9, 0},
-		    {2, 5, 0, 55},		     {1, TINE_FOREVER, 9, 0},	    {2, TINE_FOREVER, 0, 55}};
+	} rows[] = {{0, 0, TINE_ECANCELLED, 0},
+		    {0, 0.05, TINE_ECANCELLED, 0},
+		    {1, 5, 9, 0},
+		    {2, 5, 0, 55},
+		    {1, TINE_FOREVER, 9, 0},
+		    {2, TINE_FOREVER, 0, 55}};
 	tine_pool *pool = open_pool(arg, 1);
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
@@ -270,7 +283,8 @@ static int free_while_it_runs(void *arg)
 	size_t before = heap_in_use();
 
 	for (int i = 0; i < 10; i++)
-		tine_future_free(NEED_NEW(tine_submit(pool, waits_for_go, &in, sizeof(in), .result_size = 5000)));
+		tine_future_free(NEED_NEW(
+			tine_submit(pool, waits_for_go, &in, sizeof(in), .result_size = 5000)));
 	kit_expect(soon(&the_board->begun, 2));
 	atomic_store(&the_board->go, true);
 	kit_expect(soon(&the_board->ended, 10)); /* they run on, also those that had not begun */
@@ -288,10 +302,12 @@ static int readable_after_the_end(void *kind)
 	for (int terminate = 0; terminate < 2; terminate++) {
 		tine_pool *pool = open_pool(kind, 2);
 		for (int i = 0; i < N; i++)
-			list[i] = NEED_NEW(tine_submit(pool, add_one, &i, sizeof(i), .result_size = sizeof(i)));
+			list[i] = NEED_NEW(tine_submit(pool, add_one, &i, sizeof(i),
+						       .result_size = sizeof(i)));
 		if (terminate)
 			NEED(0, tine_wait(list, N, TINE_ALL, NULL, TINE_FOREVER));
-		NEED(0, terminate ? tine_pool_terminate(pool) : tine_pool_close(pool, TINE_FOREVER));
+		NEED(0,
+		     terminate ? tine_pool_terminate(pool) : tine_pool_close(pool, TINE_FOREVER));
 		for (int i = 0; i < N; i++) {
 			int out = 0;
 
@@ -311,10 +327,12 @@ static int terminate_ends_the_rest(void *arg)
 {
 	tine_pool *pool = open_pool(arg, 1);
 	int in = 1, out;
-	tine_future *done = NEED_NEW(tine_submit(pool, add_one, &in, sizeof(in), .result_size = sizeof(in)));
+	tine_future *done =
+		NEED_NEW(tine_submit(pool, add_one, &in, sizeof(in), .result_size = sizeof(in)));
 	NEED(0, tine_future_wait(done, TINE_FOREVER));
 	tine_future *runs = running(pool, 0);
-	tine_future *queued = NEED_NEW(tine_submit(pool, add_one, &in, sizeof(in), .result_size = sizeof(in)));
+	tine_future *queued =
+		NEED_NEW(tine_submit(pool, add_one, &in, sizeof(in), .result_size = sizeof(in)));
 	double begin = now();
 
 	NEED(0, tine_pool_terminate(pool));
@@ -341,11 +359,13 @@ static int wait_modes(void *arg)
 	size_t index = 99;
 	int in = 0, out;
 
-	list[0] = NEED_NEW(tine_submit(pool, waits_for_go, &in, sizeof(in), .result_size = sizeof(in)));
+	list[0] = NEED_NEW(
+		tine_submit(pool, waits_for_go, &in, sizeof(in), .result_size = sizeof(in)));
 	NEED(TINE_ETIMEDOUT, tine_wait(list, 1, TINE_ANY, &index, 0.02));
 	NEED(TINE_ETIMEDOUT, tine_wait(list, 1, TINE_ALL, &index, 0));
 	for (in = 1; in < 4; in++)
-		list[in] = NEED_NEW(tine_submit(pool, add_one, &in, sizeof(in), .result_size = sizeof(in)));
+		list[in] = NEED_NEW(
+			tine_submit(pool, add_one, &in, sizeof(in), .result_size = sizeof(in)));
 	in = 6;
 	NEED(0, tine_wait(list, 4, TINE_ANY, &index, TINE_FOREVER));
 	kit_expect(index >= 1 && index < 4);
@@ -375,7 +395,8 @@ static int wait_across_pools(void *arg)
 	size_t index;
 	tine_future *list[2];
 
-	list[0] = NEED_NEW(tine_submit(one, waits_for_go, &in, sizeof(in), .result_size = sizeof(in)));
+	list[0] = NEED_NEW(
+		tine_submit(one, waits_for_go, &in, sizeof(in), .result_size = sizeof(in)));
 	list[1] = NEED_NEW(tine_submit(other, add_one, &in, sizeof(in), .result_size = sizeof(in)));
 	NEED(0, tine_wait(list, 2, TINE_ANY, &index, TINE_FOREVER));
 	kit_expect(index == 1);
@@ -396,7 +417,8 @@ static int many(void *kind)
 	size_t before = heap_in_use(), index = N;
 
 	for (int i = 0; i < N; i++)
-		list[i] = NEED_NEW(tine_submit(pool, add_one, &i, sizeof(i), .result_size = sizeof(i)));
+		list[i] = NEED_NEW(
+			tine_submit(pool, add_one, &i, sizeof(i), .result_size = sizeof(i)));
 	NEED(0, tine_wait(list, N, TINE_ALL, &index, TINE_FOREVER));
 	kit_expect(index < N);
 	for (int i = 0; i < N; i++) {
@@ -417,7 +439,8 @@ static void *submits_many(void *pool)
 {
 	for (int i = 0; i < 2000; i++) {
 		int out = 0;
-		tine_future *f = NEED_NEW(tine_submit(pool, add_one, &i, sizeof(i), .result_size = sizeof(i)));
+		tine_future *f = NEED_NEW(
+			tine_submit(pool, add_one, &i, sizeof(i), .result_size = sizeof(i)));
 
 		NEED(0, tine_future_get(f, &out, TINE_FOREVER));
 		kit_expect(out == i + 1);
@@ -443,7 +466,8 @@ static int strangers(void *arg)
 {
 	int in = 1, out = 0, status;
 	tine_pool *pool = open_pool(arg, 1);
-	tine_future *f = NEED_NEW(tine_submit(pool, add_one, &in, sizeof(in), .result_size = sizeof(in)));
+	tine_future *f =
+		NEED_NEW(tine_submit(pool, add_one, &in, sizeof(in), .result_size = sizeof(in)));
 	pid_t pid = fork();
 
 	if (pid == 0) {

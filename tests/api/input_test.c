@@ -14,7 +14,10 @@ static int add_one(const void *arg, void *result)
 	return 0;
 }
 
-static int wants_null(const void *arg, void *result) { return arg || result ? 78 : 0; }
+static int wants_null(const void *arg, void *result)
+{
+	return arg || result ? 78 : 0;
+}
 
 static void still_works(tine_pool *pool)
 {
@@ -89,12 +92,15 @@ static int wrong_maps(void *kind)
 	NEED(TINE_EINVAL, tine_map(pool, add_one, in, 4, 4, out, .result_size = SIZE_MAX));
 	NEED(TINE_EINVAL, tine_map(pool, add_one, in, 4, 4, out, .result_size = SIZE_MAX / 2));
 	NEED(TINE_EINVAL, tine_map(pool, add_one, in, 4, 4, out, .result_size = 4, .timeout = NAN));
-	NEED(TINE_EINVAL, tine_map(pool, add_one, in, 4, 4, out, .result_size = 4, .deadline = NAN));
-	NEED(TINE_EINVAL, tine_map(pool, add_one, in, 4, 4, out, .result_size = 4, .retries = -2));
-	NEED(TINE_EINVAL, tine_map(pool, add_one, in, 4, 4, out, .result_size = 4, .retries = INT_MAX));
 	NEED(TINE_EINVAL,
-	     tine_map(pool, add_one, in, 4, 4, out, .result_size = 4, .on_error = (tine_on_error)7));
-	NEED(TINE_EINVAL, tine_map(pool, add_one, in, 4, 4, out, .result_size = 4, .max_failures = 3));
+	     tine_map(pool, add_one, in, 4, 4, out, .result_size = 4, .deadline = NAN));
+	NEED(TINE_EINVAL, tine_map(pool, add_one, in, 4, 4, out, .result_size = 4, .retries = -2));
+	NEED(TINE_EINVAL,
+	     tine_map(pool, add_one, in, 4, 4, out, .result_size = 4, .retries = INT_MAX));
+	NEED(TINE_EINVAL, tine_map(pool, add_one, in, 4, 4, out, .result_size = 4,
+				   .on_error = (tine_on_error)7));
+	NEED(TINE_EINVAL,
+	     tine_map(pool, add_one, in, 4, 4, out, .result_size = 4, .max_failures = 3));
 	/* more than any memory: a code, and no attempt to do it */
 	int rc = tine_map(pool, wants_null, NULL, SIZE_MAX, 0, NULL, .statuses = codes);
 	kit_expect(rc == TINE_EINVAL || rc == TINE_ENOMEM);
@@ -130,7 +136,8 @@ static int wrong_submits(void *kind)
 	NEED_NULL(TINE_EINVAL, tine_submit(pool, add_one, &in, 4, .result_size = SIZE_MAX));
 	NEED_NULL(TINE_EUNSUPPORTED, tine_submit(pool, add_one, &in, 4, .priority = 1));
 	NEED_NULL(TINE_EUNSUPPORTED, tine_submit(pool, add_one, &in, 4, .on_done = never_called));
-	NEED_NULL(TINE_EUNSUPPORTED, tine_submit(pool, add_one, &in, 4, .after = &after, .after_count = 1));
+	NEED_NULL(TINE_EUNSUPPORTED,
+		  tine_submit(pool, add_one, &in, 4, .after = &after, .after_count = 1));
 	kit_expect(heap_in_use() == before);
 	still_works(pool);
 	NEED(0, tine_pool_close(pool, TINE_FOREVER));
@@ -141,7 +148,8 @@ static int wrong_futures(void *kind)
 {
 	tine_pool *pool = NEED_NEW(tine_pool_open(.workers = 1, .kind = KIND(kind)));
 	int in = 1, out = 0;
-	tine_future *f = NEED_NEW(tine_submit(pool, add_one, &in, sizeof(in), .result_size = sizeof(out)));
+	tine_future *f =
+		NEED_NEW(tine_submit(pool, add_one, &in, sizeof(in), .result_size = sizeof(out)));
 	tine_future *list[2] = {f, NULL};
 
 	NEED(TINE_EINVAL, tine_future_get(NULL, &out, 0));
@@ -208,8 +216,8 @@ static int nothing_to_do(void *kind)
 	int code = 9, out = 9;
 
 	NEED(0, tine_map(pool, add_one, NULL, 0, 4, NULL, .result_size = 4));
-	NEED(0, tine_map(pool, add_one, &code, 0, SIZE_MAX, &out, .result_size = SIZE_MAX, .statuses = &code,
-			 .failure_count = &failed));
+	NEED(0, tine_map(pool, add_one, &code, 0, SIZE_MAX, &out, .result_size = SIZE_MAX,
+			 .statuses = &code, .failure_count = &failed));
 	kit_expect(failed == 0 && code == 9 && out == 9);
 	NEED(TINE_EINVAL, tine_map(pool, NULL, NULL, 0, 4, NULL, .result_size = 4));
 	NEED(0, tine_map(pool, wants_null, NULL, 5, 0, NULL, .chunk = 2));
@@ -238,11 +246,12 @@ static int private_context(void *kind)
 	if (!serial)
 		NEED_NULL(TINE_EINVAL, tine_pool_open(.workers = 1, .context = &here));
 	tine_pool *pool = NEED_NEW(tine_pool_open(.workers = 1, .kind = KIND(kind)));
-	NEED(serial ? 0 : TINE_EINVAL,
-	     tine_map(pool, is_context, &p, 1, sizeof(p), &same, .result_size = 1, .context = &here));
+	NEED(serial ? 0 : TINE_EINVAL, tine_map(pool, is_context, &p, 1, sizeof(p), &same,
+						.result_size = 1, .context = &here));
 	kit_expect(same == serial);
 	if (!serial)
-		NEED_NULL(TINE_EINVAL, tine_submit(pool, is_context, &p, sizeof(p), .context = &here));
+		NEED_NULL(TINE_EINVAL,
+			  tine_submit(pool, is_context, &p, sizeof(p), .context = &here));
 	NEED(0, tine_pool_close(pool, TINE_FOREVER));
 	return 0;
 }
@@ -251,7 +260,8 @@ static int any_number_of_workers(void *arg)
 {
 	static const struct {
 		int workers, least, most;
-	} rows[] = {{1, 1, 1}, {3, 3, 3}, {0, 1, 4096}, {-1, 1, 4096}, {-2, 1, 4096}, {-100000, 1, 1}, {INT_MIN, 1, 1}};
+	} rows[] = {{1, 1, 1},     {3, 3, 3},       {0, 1, 4096},   {-1, 1, 4096},
+		    {-2, 1, 4096}, {-100000, 1, 1}, {INT_MIN, 1, 1}};
 
 	(void)arg;
 	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {

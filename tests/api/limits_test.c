@@ -80,7 +80,8 @@ static void check(const int *codes, const int *out, const tine_failure *f, size_
 
 static int timeouts(void *arg)
 {
-	static tine_task *const tasks[] = {naps_for_ever, spins_for_ever, stops_itself, blocks_everything};
+	static tine_task *const tasks[] = {naps_for_ever, spins_for_ever, stops_itself,
+					   blocks_everything};
 	int in[N], out[N], codes[N];
 	tine_failure f[N];
 	size_t failed;
@@ -89,15 +90,19 @@ static int timeouts(void *arg)
 	numbers(in, N);
 	for (size_t t = 0; t < sizeof(tasks) / sizeof(*tasks); t++) {
 		bool by_call = t % 2;
-		tine_pool *pool = NEED_NEW(tine_pool_open(.workers = 2, .timeout = by_call ? 100 : 0.1));
+		tine_pool *pool =
+			NEED_NEW(tine_pool_open(.workers = 2, .timeout = by_call ? 100 : 0.1));
 		double begin = now();
 
-		NEED(TINE_EITEMS, tine_map(pool, tasks[t], in, N, sizeof(*in), out, .result_size = sizeof(*out),
-					   .statuses = codes, .failures = f, .max_failures = N,
-					   .failure_count = &failed, .timeout = by_call ? 0.1 : 0, .chunk = t * 3));
+		NEED(TINE_EITEMS,
+		     tine_map(pool, tasks[t], in, N, sizeof(*in), out, .result_size = sizeof(*out),
+			      .statuses = codes, .failures = f, .max_failures = N,
+			      .failure_count = &failed, .timeout = by_call ? 0.1 : 0,
+			      .chunk = t * 3));
 		kit_expect(now() - begin < 3);
 		check(codes, out, f, failed, TINE_EDEADLINE);
-		kit_expect(pool_figures(pool).overtime == N / 10 && pool_figures(pool).crashed == 0);
+		kit_expect(pool_figures(pool).overtime == N / 10 &&
+			   pool_figures(pool).crashed == 0);
 		NEED(0, tine_pool_close(pool, TINE_FOREVER));
 	}
 	return 0;
@@ -108,8 +113,8 @@ static int timeout_of_a_future(void *arg)
 	int in = 7, out = 99;
 	tine_pool *pool = NEED_NEW(tine_pool_open(.workers = 1, .name = "slow"));
 	double begin = now();
-	tine_future *f = NEED_NEW(tine_submit(pool, naps_for_ever, &in, sizeof(in), .result_size = sizeof(out),
-					      .timeout = 0.05));
+	tine_future *f = NEED_NEW(tine_submit(pool, naps_for_ever, &in, sizeof(in),
+					      .result_size = sizeof(out), .timeout = 0.05));
 
 	(void)arg;
 	NEED(TINE_EDEADLINE, tine_future_get(f, &out, TINE_FOREVER));
@@ -136,9 +141,10 @@ static int lifted_and_own_time(void *arg)
 	numbers(in, 6);
 	NEED(0, tine_map(pool, naps_a_little, in, 2, sizeof(*in), out, .result_size = sizeof(*out),
 			 .timeout = TINE_FOREVER));
-	NEED(0, tine_map(pool, naps_a_little, in, 6, sizeof(*in), out, .result_size = sizeof(*out), .timeout = 0.4,
-			 .chunk = 3));
-	NEED(TINE_EITEMS, tine_map(pool, naps_a_little, in, 2, sizeof(*in), out, .result_size = sizeof(*out)));
+	NEED(0, tine_map(pool, naps_a_little, in, 6, sizeof(*in), out, .result_size = sizeof(*out),
+			 .timeout = 0.4, .chunk = 3));
+	NEED(TINE_EITEMS,
+	     tine_map(pool, naps_a_little, in, 2, sizeof(*in), out, .result_size = sizeof(*out)));
 	NEED(0, tine_pool_close(pool, TINE_FOREVER));
 	return 0;
 }
@@ -152,7 +158,8 @@ static int innocents(void *arg)
 
 	(void)arg;
 	NEED(0, tine_map(pool, add_one, in, MANY, sizeof(*in), out, .result_size = sizeof(*out)));
-	NEED(0, tine_map(pool, add_one, in, MANY / 10, sizeof(*in), out, .result_size = sizeof(*out), .chunk = 1));
+	NEED(0, tine_map(pool, add_one, in, MANY / 10, sizeof(*in), out,
+			 .result_size = sizeof(*out), .chunk = 1));
 	NEED(0, tine_pool_close(pool, TINE_FOREVER));
 	free(in);
 	free(out);
@@ -178,7 +185,8 @@ static int stopped_without_a_limit(void *arg)
 	(void)arg;
 	stopped_pid = NEED_NEW(tine_shared_alloc(sizeof(*stopped_pid), .zero = true));
 	tine_pool *pool = NEED_NEW(tine_pool_open(.workers = 1));
-	tine_future *f = NEED_NEW(tine_submit(pool, stops_once, &in, sizeof(in), .result_size = sizeof(out)));
+	tine_future *f = NEED_NEW(
+		tine_submit(pool, stops_once, &in, sizeof(in), .result_size = sizeof(out)));
 	NEED(TINE_ETIMEDOUT, tine_future_get(f, &out, 0.1));
 	kit_expect(atomic_load(stopped_pid) > 0);
 	kill(atomic_load(stopped_pid), SIGCONT); /* unreaped: the pool is open */
@@ -198,9 +206,11 @@ static int stopped_with_a_deadline(void *arg)
 
 	(void)arg;
 	numbers(in, N);
-	NEED(TINE_EDEADLINE, tine_map(pool, stops_itself, in, N, sizeof(*in), out, .result_size = sizeof(*out),
-				      .statuses = codes, .deadline = 0.1, .chunk = 1));
-	kit_expect(now() - begin < 2 && codes[0] == 0 && out[0] == 1 && codes[7] == TINE_EDEADLINE && out[7] == 0);
+	NEED(TINE_EDEADLINE,
+	     tine_map(pool, stops_itself, in, N, sizeof(*in), out, .result_size = sizeof(*out),
+		      .statuses = codes, .deadline = 0.1, .chunk = 1));
+	kit_expect(now() - begin < 2 && codes[0] == 0 && out[0] == 1 &&
+		   codes[7] == TINE_EDEADLINE && out[7] == 0);
 	NEED(0, tine_map(pool, add_one, in, N, sizeof(*in), out, .result_size = sizeof(*out)));
 	NEED(0, tine_pool_close(pool, TINE_FOREVER));
 	return 0;
@@ -213,10 +223,12 @@ typedef struct amount {
 	bool crash;
 } amount;
 
+static char *volatile escaped; /* or the compiler would do without malloc() */
+
 static int takes_memory(const void *arg, void *result)
 {
 	const amount *a = arg;
-	char *p = malloc(a->bytes);
+	char *p = escaped = malloc(a->bytes);
 
 	*(bool *)result = p != NULL;
 	if (!p && a->crash)
@@ -239,9 +251,10 @@ static int memory_limit(void *arg)
 	(void)arg;
 	memset(ballast, 1, sizeof(ballast));
 	pool = NEED_NEW(tine_pool_open(.workers = 2, .memory_limit = 64 << 20));
-	NEED(TINE_EITEMS, tine_map(pool, takes_memory, in, 4, sizeof(*in), out, .result_size = sizeof(*out),
-				   .statuses = codes, .chunk = 1));
-	kit_expect(out[0] && codes[0] == 0 && !out[1] && codes[1] == 0 && out[2] && codes[3] == TINE_ENOMEM);
+	NEED(TINE_EITEMS, tine_map(pool, takes_memory, in, 4, sizeof(*in), out,
+				   .result_size = sizeof(*out), .statuses = codes, .chunk = 1));
+	kit_expect(out[0] && codes[0] == 0 && !out[1] && codes[1] == 0 && out[2] &&
+		   codes[3] == TINE_ENOMEM);
 	NEED(0, tine_pool_close(pool, TINE_FOREVER));
 	return 0;
 }
@@ -267,7 +280,7 @@ static int works_and_naps(const void *arg, void *result)
 		spins(100);
 	if (*(const int *)arg == 1)
 		nap(0.3); /* costs no CPU time */
-	spins(0.02); /* each item has a budget of its own */
+	spins(0.02);      /* each item has a budget of its own */
 	return add_one(arg, result);
 }
 
@@ -281,10 +294,12 @@ static int cpu_limit(void *arg)
 
 	(void)arg;
 	numbers(in, ITEMS);
-	NEED(TINE_EITEMS, tine_map(pool, works_and_naps, in, ITEMS, sizeof(*in), out, .result_size = sizeof(*out),
-				   .statuses = codes, .failures = f, .max_failures = ITEMS, .chunk = 5));
+	NEED(TINE_EITEMS, tine_map(pool, works_and_naps, in, ITEMS, sizeof(*in), out,
+				   .result_size = sizeof(*out), .statuses = codes, .failures = f,
+				   .max_failures = ITEMS, .chunk = 5));
 	for (int i = 0; i < ITEMS; i++)
-		kit_expect(codes[i] == (i % 10 == 7 ? TINE_EDEADLINE : 0) && out[i] == (codes[i] ? 0 : i + 1));
+		kit_expect(codes[i] == (i % 10 == 7 ? TINE_EDEADLINE : 0) &&
+			   out[i] == (codes[i] ? 0 : i + 1));
 	kit_expect(strstr(f[0].text, "CPU") && strstr(f[0].text, "0.15") && f[0].index == 7);
 	kit_expect(now() - begin < 10);
 	NEED(0, tine_pool_close(pool, TINE_FOREVER));
@@ -320,12 +335,14 @@ static int serial_timeouts(void *kind)
 	tine_pool *pool = NEED_NEW(tine_pool_open(.kind = KIND(kind), .timeout = 0.04));
 
 	numbers(in, N);
-	NEED(TINE_EITEMS, tine_map(pool, asks_and_spins, in, N, sizeof(*in), out, .result_size = sizeof(*out),
-				   .statuses = codes, .failures = f, .max_failures = N, .failure_count = &failed));
+	NEED(TINE_EITEMS, tine_map(pool, asks_and_spins, in, N, sizeof(*in), out,
+				   .result_size = sizeof(*out), .statuses = codes, .failures = f,
+				   .max_failures = N, .failure_count = &failed));
 	kit_expect(now() - begin < 1);
 	check(codes, out, f, failed, TINE_EDEADLINE);
-	NEED(TINE_EITEMS, tine_map(pool, returns_late, in, N, sizeof(*in), out, .result_size = sizeof(*out),
-				   .statuses = codes, .failures = f, .max_failures = N, .failure_count = &failed));
+	NEED(TINE_EITEMS, tine_map(pool, returns_late, in, N, sizeof(*in), out,
+				   .result_size = sizeof(*out), .statuses = codes, .failures = f,
+				   .max_failures = N, .failure_count = &failed));
 	check(codes, out, f, failed, TINE_EDEADLINE);
 	NEED(0, tine_map(pool, returns_late, in, N, sizeof(*in), out, .result_size = sizeof(*out),
 			 .timeout = TINE_FOREVER));

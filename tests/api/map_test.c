@@ -54,8 +54,8 @@ static void map_shape(tine_pool *pool, size_t count, size_t chunk, bool shared_i
 		in[i] = (pair){(uint32_t)i, i * i};
 	memset(out, GARBAGE, count * sizeof(*out));
 	memset(codes, GARBAGE, count * sizeof(*codes));
-	NEED(0, tine_map(pool, combine, in, count, sizeof(*in), out, .result_size = sizeof(*out), .chunk = chunk,
-			 .statuses = codes, .failure_count = &failed));
+	NEED(0, tine_map(pool, combine, in, count, sizeof(*in), out, .result_size = sizeof(*out),
+			 .chunk = chunk, .statuses = codes, .failure_count = &failed));
 	kit_expect(failed == 0);
 	for (size_t i = 0; i < count; i++)
 		kit_expect(codes[i] == 0 && out[i] == (uint32_t)i * 3 + i * i + i);
@@ -66,7 +66,8 @@ static void map_shape(tine_pool *pool, size_t count, size_t chunk, bool shared_i
 
 static int every_shape(void *kind)
 {
-	static const size_t counts[] = {1, 2, 3, 7, 100, 1001, 40000}, chunks[] = {0, 1, 7, 100, 1000000, SIZE_MAX};
+	static const size_t counts[] = {1, 2, 3, 7, 100, 1001, 40000},
+			    chunks[] = {0, 1, 7, 100, 1000000, SIZE_MAX};
 	tine_pool *pool = open_pool(kind, 3);
 	size_t before = heap_in_use();
 
@@ -137,10 +138,12 @@ static int default_pool(void *arg)
 	for (int i = 0; i < 10; i++)
 		in[i] = i;
 	for (int round = 0; round < 3; round++) {
-		NEED(0, tine_map(NULL, halve, in, 10, sizeof(*in), out, .result_size = sizeof(*out)));
+		NEED(0,
+		     tine_map(NULL, halve, in, 10, sizeof(*in), out, .result_size = sizeof(*out)));
 		kit_expect(out[9] == 4.5);
 	}
-	tine_future *f = NEED_NEW(tine_submit(NULL, halve, &in[3], sizeof(*in), .result_size = sizeof(*out)));
+	tine_future *f = NEED_NEW(
+		tine_submit(NULL, halve, &in[3], sizeof(*in), .result_size = sizeof(*out)));
 	NEED(0, tine_future_get(f, out, TINE_FOREVER));
 	kit_expect(out[0] == 1.5);
 	tine_future_free(f);
@@ -183,7 +186,8 @@ static void check_failures(const tine_failure *f, size_t told, const int *codes,
 			continue;
 		snprintf(words, sizeof(words), "item %zu", i);
 		kit_expect(f[k].index == i && f[k].code == codes[i] && f[k].attempts == 1);
-		kit_expect(strstr(f[k].text, words) && f[k].signal == 0 && f[k].worker >= 0 && f[k].pid > 0);
+		kit_expect(strstr(f[k].text, words) && f[k].signal == 0 && f[k].worker >= 0 &&
+			   f[k].pid > 0);
 		if (i % 50 == 3 && i % 3 != 1)
 			kit_expect(strstr(f[k].text, "no row"));
 		k++;
@@ -194,7 +198,8 @@ static void check_failures(const tine_failure *f, size_t told, const int *codes,
 static void map_failing(tine_pool *pool, size_t chunk, size_t room, bool shared)
 {
 	enum { N = 2000 };
-	int *in = malloc(N * sizeof(*in)), *out = buffer(shared, N * sizeof(*out)), *codes = malloc(N * sizeof(*codes));
+	int *in = malloc(N * sizeof(*in)), *out = buffer(shared, N * sizeof(*out)),
+	    *codes = malloc(N * sizeof(*codes));
 	tine_failure *failures = malloc((room + 1) * sizeof(*failures));
 	size_t failed = 0, expected = 0;
 
@@ -204,9 +209,10 @@ static void map_failing(tine_pool *pool, size_t chunk, size_t room, bool shared)
 	}
 	memset(out, GARBAGE, N * sizeof(*out));
 	memset(failures, GARBAGE, (room + 1) * sizeof(*failures));
-	NEED(TINE_EITEMS, tine_map(pool, fails_often, in, N, sizeof(*in), out, .result_size = sizeof(*out),
-				   .chunk = chunk, .statuses = codes, .failures = failures, .max_failures = room,
-				   .failure_count = &failed));
+	NEED(TINE_EITEMS,
+	     tine_map(pool, fails_often, in, N, sizeof(*in), out, .result_size = sizeof(*out),
+		      .chunk = chunk, .statuses = codes, .failures = failures, .max_failures = room,
+		      .failure_count = &failed));
 	kit_expect(strstr(tine_last_error(), "item 1"));
 	for (int i = 0; i < N; i++)
 		kit_expect(codes[i] == code_of(i) && out[i] == (codes[i] ? 0 : i + 1));
@@ -264,9 +270,10 @@ static int stop_on_error(void *kind)
 	begun = NEED_NEW(tine_shared_alloc(sizeof(*begun), .zero = true));
 	tine_pool *pool = open_pool(kind, 2);
 	numbers(in, N);
-	NEED(TINE_EITEMS, tine_map(pool, counts_and_fails, in, N, sizeof(*in), out, .result_size = sizeof(*out),
-				   .on_error = TINE_STOP, .chunk = 4, .statuses = codes, .failures = failures,
-				   .max_failures = N, .failure_count = &failed));
+	NEED(TINE_EITEMS,
+	     tine_map(pool, counts_and_fails, in, N, sizeof(*in), out, .result_size = sizeof(*out),
+		      .on_error = TINE_STOP, .chunk = 4, .statuses = codes, .failures = failures,
+		      .max_failures = N, .failure_count = &failed));
 	for (int i = 0; i < N; i++) {
 		kit_expect(codes[i] == (i == 10 ? 5 : codes[i] ? TINE_ECANCELLED : 0));
 		kit_expect(out[i] == (codes[i] ? 0 : i + 1));
@@ -276,9 +283,11 @@ static int stop_on_error(void *kind)
 	kit_expect(atomic_load(begun) == (int)(N - cancelled));
 	for (size_t k = 0; k < failed; k++)
 		kit_expect(codes[failures[k].index] == failures[k].code &&
-			   (failures[k].code == 5 || (failures[k].attempts == 0 && failures[k].worker == -1)));
+			   (failures[k].code == 5 ||
+			    (failures[k].attempts == 0 && failures[k].worker == -1)));
 	kit_expect(strstr(tine_last_error(), "item"));
-	NEED(0, tine_map(pool, counts_and_fails, in, 10, sizeof(*in), out, .result_size = sizeof(*out)));
+	NEED(0, tine_map(pool, counts_and_fails, in, 10, sizeof(*in), out,
+			 .result_size = sizeof(*out)));
 	NEED(0, tine_pool_close(pool, TINE_FOREVER));
 	return 0;
 }
@@ -325,11 +334,13 @@ static int deadline(void *kind)
 	double begin = now();
 
 	numbers(in, N);
-	NEED(TINE_EDEADLINE, tine_map(pool, takes_a_while, in, N, sizeof(*in), out, .result_size = sizeof(*out),
-				      .deadline = 0.1, .statuses = codes));
+	NEED(TINE_EDEADLINE,
+	     tine_map(pool, takes_a_while, in, N, sizeof(*in), out, .result_size = sizeof(*out),
+		      .deadline = 0.1, .statuses = codes));
 	kit_expect(now() - begin >= 0.1 && now() - begin < 2);
 	check_ended(codes, out, N, TINE_EDEADLINE);
-	NEED(0, tine_map(pool, takes_a_while, in, 3, sizeof(*in), out, .result_size = sizeof(*out), .deadline = 10));
+	NEED(0, tine_map(pool, takes_a_while, in, 3, sizeof(*in), out, .result_size = sizeof(*out),
+			 .deadline = 10));
 	NEED(0, tine_map(pool, takes_a_while, in, 3, sizeof(*in), out, .result_size = sizeof(*out),
 			 .deadline = TINE_FOREVER));
 	NEED(0, tine_pool_close(pool, TINE_FOREVER));
@@ -345,11 +356,13 @@ static int deadline_of_hung_items(void *kind)
 	double begin = now();
 
 	numbers(in, N);
-	NEED(TINE_EDEADLINE, tine_map(pool, hangs, in, N, sizeof(*in), out, .result_size = sizeof(*out),
-				      .deadline = 0.1, .statuses = codes, .chunk = 1));
+	NEED(TINE_EDEADLINE,
+	     tine_map(pool, hangs, in, N, sizeof(*in), out, .result_size = sizeof(*out),
+		      .deadline = 0.1, .statuses = codes, .chunk = 1));
 	kit_expect(now() - begin < 2);
 	for (int i = 0; i < N; i++)
-		kit_expect(codes[i] == 0 ? out[i] == i + 1 : codes[i] == TINE_EDEADLINE && out[i] == 0);
+		kit_expect(codes[i] == 0 ? out[i] == i + 1
+					 : codes[i] == TINE_EDEADLINE && out[i] == 0);
 	kit_expect(codes[4] == TINE_EDEADLINE);
 	NEED(0, tine_map(pool, hangs, in, 4, sizeof(*in), out, .result_size = sizeof(*out)));
 	NEED(0, tine_pool_close(pool, TINE_FOREVER));
@@ -374,16 +387,19 @@ static int cancel_from_a_thread(void *kind)
 
 	numbers(in, N);
 	pthread_create(&thread, NULL, cancels_soon, flag);
-	NEED(TINE_ECANCELLED, tine_map(pool, takes_a_while, in, N, sizeof(*in), out, .result_size = sizeof(*out),
-				       .cancel = flag, .statuses = codes));
+	NEED(TINE_ECANCELLED,
+	     tine_map(pool, takes_a_while, in, N, sizeof(*in), out, .result_size = sizeof(*out),
+		      .cancel = flag, .statuses = codes));
 	kit_expect(now() - begin < 2);
 	pthread_join(thread, NULL);
 	check_ended(codes, out, N, TINE_ECANCELLED);
 	/* a flag that is up already: nothing begins */
-	NEED(TINE_ECANCELLED, tine_map(pool, takes_a_while, in, N, sizeof(*in), out, .result_size = sizeof(*out),
-				       .cancel = flag, .statuses = codes));
+	NEED(TINE_ECANCELLED,
+	     tine_map(pool, takes_a_while, in, N, sizeof(*in), out, .result_size = sizeof(*out),
+		      .cancel = flag, .statuses = codes));
 	tine_cancel_free(flag);
-	NEED(0, tine_map(pool, takes_a_while, in, 3, sizeof(*in), out, .result_size = sizeof(*out)));
+	NEED(0,
+	     tine_map(pool, takes_a_while, in, 3, sizeof(*in), out, .result_size = sizeof(*out)));
 	NEED(0, tine_pool_close(pool, TINE_FOREVER));
 	return 0;
 }
@@ -402,9 +418,11 @@ static int cancel_from_a_child(void *kind)
 		_exit(0);
 	}
 	numbers(in, N);
-	NEED(TINE_ECANCELLED, tine_map(pool, hangs, in, N, sizeof(*in), out, .result_size = sizeof(*out),
-				       .cancel = flag, .statuses = codes, .chunk = 1));
-	kit_expect(now() - begin < 2 && codes[4] == TINE_ECANCELLED && codes[0] == 0 && out[0] == 1);
+	NEED(TINE_ECANCELLED,
+	     tine_map(pool, hangs, in, N, sizeof(*in), out, .result_size = sizeof(*out),
+		      .cancel = flag, .statuses = codes, .chunk = 1));
+	kit_expect(now() - begin < 2 && codes[4] == TINE_ECANCELLED && codes[0] == 0 &&
+		   out[0] == 1);
 	kit_expect(waitpid(pid, NULL, 0) == pid);
 	tine_cancel_free(flag);
 	NEED(0, tine_pool_close(pool, TINE_FOREVER));
@@ -428,8 +446,9 @@ static int cancel_from_a_task(void *kind)
 	tine_cancel *flag = NEED_NEW(tine_cancel_new());
 
 	numbers(in, N);
-	NEED(TINE_ECANCELLED, tine_map(pool, cancels_its_own_map, in, N, sizeof(*in), out, .result_size = sizeof(*out),
-				       .cancel = flag, .context = flag, .statuses = codes, .chunk = 1));
+	NEED(TINE_ECANCELLED, tine_map(pool, cancels_its_own_map, in, N, sizeof(*in), out,
+				       .result_size = sizeof(*out), .cancel = flag, .context = flag,
+				       .statuses = codes, .chunk = 1));
 	check_ended(codes, out, N, TINE_ECANCELLED);
 	tine_cancel_free(flag);
 	NEED(0, tine_pool_close(pool, TINE_FOREVER));
@@ -492,7 +511,8 @@ static int output_is_flushed(void *kind)
 	rewind(file);
 	kit_expect(fgets(text, sizeof(text), file) && strcmp(text, "before\n") == 0);
 	for (; fgets(text, sizeof(text), file); lines++)
-		kit_expect(sscanf(text, "line %d", &number) == 1 && number >= 0 && number < N && seen[number]++ == 0);
+		kit_expect(sscanf(text, "line %d", &number) == 1 && number >= 0 && number < N &&
+			   seen[number]++ == 0);
 	kit_expect(lines == N);
 	NEED(0, tine_pool_close(pool, TINE_FOREVER));
 	return 0;

@@ -32,8 +32,8 @@ static int tree(const void *arg, void *result)
 		return 0;
 	for (int i = 0; i < o->width; i++)
 		below[i] = (order){o->pool, o->depth - 1, o->width, i};
-	int rc = tine_map(o->pool, tree, below, (size_t)o->width, sizeof(*below), sums, .result_size = sizeof(*sums),
-			  .chunk = 1);
+	int rc = tine_map(o->pool, tree, below, (size_t)o->width, sizeof(*below), sums,
+			  .result_size = sizeof(*sums), .chunk = 1);
 	for (int i = 0; i < o->width; i++)
 		*(int *)result += sums[i];
 	return rc;
@@ -51,7 +51,8 @@ static int nested_maps(void *kind)
 			expected = 1 + 3 * expected;
 		for (int i = 0; i < 3; i++)
 			in[i] = (order){pool, depth, 3, i};
-		NEED(0, tine_map(pool, tree, in, 3, sizeof(*in), out, .result_size = sizeof(*out), .chunk = 1));
+		NEED(0, tine_map(pool, tree, in, 3, sizeof(*in), out, .result_size = sizeof(*out),
+				 .chunk = 1));
 		for (int i = 0; i < 3; i++)
 			kit_expect(out[i] == expected);
 	}
@@ -70,10 +71,12 @@ static int chain(const void *arg, void *result)
 		*(int *)result = o->number;
 		return 0;
 	}
-	tine_future *f = tine_submit(o->pool, chain, &below, sizeof(below), .result_size = sizeof(int));
+	tine_future *f =
+		tine_submit(o->pool, chain, &below, sizeof(below), .result_size = sizeof(int));
 	if (!f)
 		return tine_last_code();
-	int rc = o->number % 2 ? tine_future_get(f, result, TINE_FOREVER) : tine_wait(&f, 1, TINE_ANY, NULL, TINE_FOREVER);
+	int rc = o->number % 2 ? tine_future_get(f, result, TINE_FOREVER)
+			       : tine_wait(&f, 1, TINE_ANY, NULL, TINE_FOREVER);
 	if (rc == 0)
 		rc = tine_future_get(f, result, 10);
 	tine_future_free(f);
@@ -83,7 +86,8 @@ static int chain(const void *arg, void *result)
 static int run_chain(tine_pool *pool, int depth, int *out)
 {
 	order in = {pool, depth, 0, 1000};
-	tine_future *f = NEED_NEW(tine_submit(pool, chain, &in, sizeof(in), .result_size = sizeof(int)));
+	tine_future *f =
+		NEED_NEW(tine_submit(pool, chain, &in, sizeof(in), .result_size = sizeof(int)));
 	int rc = tine_future_get(f, out, 15);
 
 	tine_future_free(f);
@@ -126,7 +130,8 @@ static int no_spare_left(void *arg)
 static int asks_for_one(const void *arg, void *result)
 {
 	const order *o = arg;
-	tine_future *f = tine_submit(o->pool, add_one, &o->number, sizeof(int), .result_size = sizeof(int));
+	tine_future *f =
+		tine_submit(o->pool, add_one, &o->number, sizeof(int), .result_size = sizeof(int));
 	int rc = f ? tine_future_get(f, result, TINE_FOREVER) : tine_last_code();
 
 	tine_future_free(f);
@@ -144,7 +149,8 @@ static int everybody_waits(void *kind)
 	for (int i = 0; i < N; i++)
 		in[i] = (order){pool, 0, 0, i};
 	before = heap_in_use();
-	NEED(0, tine_map(pool, asks_for_one, in, N, sizeof(*in), out, .result_size = sizeof(*out), .chunk = 1));
+	NEED(0, tine_map(pool, asks_for_one, in, N, sizeof(*in), out, .result_size = sizeof(*out),
+			 .chunk = 1));
 	for (int i = 0; i < N; i++)
 		kit_expect(out[i] == i + 1);
 	kit_expect(heap_settles(before));
@@ -168,7 +174,8 @@ static int close_from_inside(void *arg)
 	int out = 0;
 
 	(void)arg;
-	NEED(0, tine_map(pool, closes_its_pool, &pool, 1, sizeof(pool), &out, .result_size = sizeof(out)));
+	NEED(0, tine_map(pool, closes_its_pool, &pool, 1, sizeof(pool), &out,
+			 .result_size = sizeof(out)));
 	kit_expect(out == TINE_EDEADLOCK);
 	NEED(0, tine_pool_close(pool, TINE_FOREVER));
 	return 0;
@@ -188,7 +195,8 @@ static int questions_from_inside(void *kind)
 	tine_pool *pool = NEED_NEW(tine_pool_open(.workers = 2, .kind = KIND(kind)));
 	int out = 0;
 
-	NEED(0, tine_map(pool, looks_at_its_pool, &pool, 1, sizeof(pool), &out, .result_size = sizeof(out)));
+	NEED(0, tine_map(pool, looks_at_its_pool, &pool, 1, sizeof(pool), &out,
+			 .result_size = sizeof(out)));
 	kit_expect(out == tine_pool_workers(pool));
 	NEED(0, tine_pool_close(pool, TINE_FOREVER));
 	return 0;
@@ -228,7 +236,8 @@ static int death_with_work_under_way(void *arg)
 	(void)arg;
 	for (int i = 0; i < N; i++)
 		in[i] = (order){pool, 0, 0, i};
-	NEED(TINE_EITEMS, tine_map(pool, dies_with_work_under_way, in, N, sizeof(*in), NULL, .statuses = codes, .chunk = 1));
+	NEED(TINE_EITEMS, tine_map(pool, dies_with_work_under_way, in, N, sizeof(*in), NULL,
+				   .statuses = codes, .chunk = 1));
 	for (int i = 0; i < N; i++)
 		kit_expect(codes[i] == TINE_ECRASHED);
 	kit_expect(heap_settles(before));
@@ -265,10 +274,11 @@ static int nested_pools(void *kind)
 
 	for (int i = 0; i < N; i++)
 		in[i] = (order){NULL, 0, (int)KIND(kind), i};
-	NEED(TINE_EITEMS, tine_map(pool, opens_a_pool, in, N, sizeof(*in), out, .result_size = sizeof(*out),
-				   .statuses = codes, .chunk = 1));
+	NEED(TINE_EITEMS, tine_map(pool, opens_a_pool, in, N, sizeof(*in), out,
+				   .result_size = sizeof(*out), .statuses = codes, .chunk = 1));
 	for (int i = 0; i < N; i++)
-		kit_expect(i == 3 ? codes[i] == TINE_ECRASHED && out[i] == 0 : codes[i] == 0 && out[i] == 20);
+		kit_expect(i == 3 ? codes[i] == TINE_ECRASHED && out[i] == 0
+				  : codes[i] == 0 && out[i] == 20);
 	NEED(0, tine_pool_close(pool, TINE_FOREVER));
 	return 0;
 }
@@ -280,14 +290,19 @@ static int uses_a_strange_pool(const void *arg, void *result)
 	int in = 1, out;
 
 	(void)result;
-	if (tine_submit(pool, add_one, &in, sizeof(in), .result_size = sizeof(out)) || tine_last_code() != TINE_ESTATE)
+	if (tine_submit(pool, add_one, &in, sizeof(in), .result_size = sizeof(out)) ||
+	    tine_last_code() != TINE_ESTATE)
 		return 1;
-	return tine_map(pool, add_one, &in, 1, sizeof(in), &out, .result_size = sizeof(out)) == TINE_ESTATE ? 0 : 2;
+	return tine_map(pool, add_one, &in, 1, sizeof(in), &out, .result_size = sizeof(out)) ==
+			       TINE_ESTATE
+		       ? 0
+		       : 2;
 }
 
 static int strange_pools(void *arg)
 {
-	tine_pool *one = NEED_NEW(tine_pool_open(.workers = 1)), *other = NEED_NEW(tine_pool_open(.workers = 1));
+	tine_pool *one = NEED_NEW(tine_pool_open(.workers = 1)),
+		  *other = NEED_NEW(tine_pool_open(.workers = 1));
 
 	(void)arg;
 	NEED(0, tine_map(other, uses_a_strange_pool, &one, 1, sizeof(one), NULL, .chunk = 1));
@@ -307,7 +322,8 @@ static int default_pools(void *arg)
 	int in[4] = {1, 2, 3, 4}, out[4];
 
 	(void)arg;
-	NEED(0, tine_map(NULL, uses_the_default_pool, in, 4, sizeof(*in), out, .result_size = sizeof(*out)));
+	NEED(0, tine_map(NULL, uses_the_default_pool, in, 4, sizeof(*in), out,
+			 .result_size = sizeof(*out)));
 	for (int i = 0; i < 4; i++)
 		kit_expect(out[i] == in[i] + 1);
 	return 0;

@@ -16,7 +16,10 @@ typedef struct board { /* shared: what workers tell */
 	int secret;
 } board;
 
-static board *new_board(void) { return NEED_NEW(tine_shared_alloc(sizeof(board), .zero = true)); }
+static board *new_board(void)
+{
+	return NEED_NEW(tine_shared_alloc(sizeof(board), .zero = true));
+}
 
 static int add_one(const void *arg, void *result)
 {
@@ -35,7 +38,8 @@ static int a_hundred_times(void *kind)
 		tine_pool *pool = NEED_NEW(tine_pool_open(.workers = 2, .kind = KIND(kind)));
 
 		if (i % 3 == 0)
-			NEED(0, tine_map(pool, add_one, &in, 1, sizeof(in), &out, .result_size = sizeof(out)));
+			NEED(0, tine_map(pool, add_one, &in, 1, sizeof(in), &out,
+					 .result_size = sizeof(out)));
 		NEED(0, i % 2 ? tine_pool_terminate(pool) : tine_pool_close(pool, TINE_FOREVER));
 		if (i == 0) {
 			descriptors = kit_descriptors();
@@ -58,7 +62,8 @@ static int several_at_once(void *kind)
 	for (int i = 0; i < POOLS; i++) { /* in another order */
 		int k = i * 3 % POOLS;
 
-		NEED(0, tine_map(pools[k], add_one, &in, 1, sizeof(in), &out, .result_size = sizeof(out)));
+		NEED(0, tine_map(pools[k], add_one, &in, 1, sizeof(in), &out,
+				 .result_size = sizeof(out)));
 		kit_expect(out == 2);
 		NEED(0, tine_pool_close(pools[k], TINE_FOREVER));
 	}
@@ -71,7 +76,8 @@ static int opens_fifty(void *kind)
 		int in = i, out = 0;
 		tine_pool *pool = NEED_NEW(tine_pool_open(.workers = 1, .kind = KIND(kind)));
 
-		NEED(0, tine_map(pool, add_one, &in, 1, sizeof(in), &out, .result_size = sizeof(out)));
+		NEED(0,
+		     tine_map(pool, add_one, &in, 1, sizeof(in), &out, .result_size = sizeof(out)));
 		kit_expect(out == i + 1);
 		NEED(0, tine_pool_close(pool, TINE_FOREVER));
 	}
@@ -102,7 +108,8 @@ static int thousand_workers(void *arg)
 
 	(void)arg;
 	kit_expect(tine_pool_workers(pool) == WORKERS);
-	NEED(0, tine_map(pool, add_one, in, N, sizeof(*in), out, .result_size = sizeof(*out), .chunk = 1));
+	NEED(0, tine_map(pool, add_one, in, N, sizeof(*in), out, .result_size = sizeof(*out),
+			 .chunk = 1));
 	for (int i = 0; i < N; i++)
 		kit_expect(out[i] == 1);
 	NEED(0, tine_pool_close(pool, TINE_FOREVER));
@@ -120,7 +127,10 @@ static int counts_init(void *context)
 	return 0;
 }
 
-static void counts_exit(void *context) { atomic_fetch_add(&((board *)context)->exits, 1); }
+static void counts_exit(void *context)
+{
+	atomic_fetch_add(&((board *)context)->exits, 1);
+}
 
 static int reads_secret(const void *arg, void *result)
 {
@@ -137,13 +147,16 @@ static int init_and_exit(void *kind)
 
 	for (int terminate = 0; terminate < 2; terminate++) {
 		board *b = new_board();
-		tine_pool *pool = NEED_NEW(tine_pool_open(.workers = 3, .kind = KIND(kind), .init = counts_init,
-							  .exit = counts_exit, .context = b));
+		tine_pool *pool = NEED_NEW(tine_pool_open(.workers = 3, .kind = KIND(kind),
+							  .init = counts_init, .exit = counts_exit,
+							  .context = b));
 
 		kit_expect(atomic_load(&b->inits) == expected && atomic_load(&b->exits) == 0);
-		NEED(0, tine_map(pool, reads_secret, NULL, 10, 0, out, .result_size = sizeof(*out)));
+		NEED(0,
+		     tine_map(pool, reads_secret, NULL, 10, 0, out, .result_size = sizeof(*out)));
 		kit_expect(out[0] == 4711 && out[9] == 4711);
-		NEED(0, terminate ? tine_pool_terminate(pool) : tine_pool_close(pool, TINE_FOREVER));
+		NEED(0,
+		     terminate ? tine_pool_terminate(pool) : tine_pool_close(pool, TINE_FOREVER));
 		kit_expect(atomic_load(&b->inits) == expected);
 		kit_expect(atomic_load(&b->exits) == (terminate ? 0 : expected));
 		tine_shared_free(b);
@@ -164,7 +177,8 @@ static int init_of_replacements(void *arg)
 {
 	board *b = new_board();
 	int out;
-	tine_pool *pool = NEED_NEW(tine_pool_open(.workers = 2, .init = counts_init, .exit = counts_exit, .context = b));
+	tine_pool *pool = NEED_NEW(tine_pool_open(.workers = 2, .init = counts_init,
+						  .exit = counts_exit, .context = b));
 
 	(void)arg;
 	NEED(TINE_EITEMS, tine_map(pool, dies, NULL, 5, 0, NULL, .chunk = 1));
@@ -191,13 +205,15 @@ static int refused_by_init(void *kind)
 	int *how = NEED_NEW(tine_shared_alloc(sizeof(*how)));
 	char number[16];
 
-	NEED(0, tine_pool_close(NEED_NEW(tine_pool_open(.workers = 1, .kind = KIND(kind))), TINE_FOREVER));
+	NEED(0, tine_pool_close(NEED_NEW(tine_pool_open(.workers = 1, .kind = KIND(kind))),
+				TINE_FOREVER));
 	int descriptors = kit_descriptors();
 	size_t in_use = heap_in_use();
 	for (size_t i = 0; i < sizeof(hows) / sizeof(*hows); i++) {
 		*how = hows[i];
 		snprintf(number, sizeof(number), "%d", abs(hows[i]));
-		NEED_NULL(TINE_EINIT, tine_pool_open(.workers = 2, .kind = KIND(kind), .init = refuses, .context = how));
+		NEED_NULL(TINE_EINIT, tine_pool_open(.workers = 2, .kind = KIND(kind),
+						     .init = refuses, .context = how));
 		kit_expect(strstr(tine_last_error(), number));
 		kit_expect(hows[i] > 0 || strstr(tine_last_error(), "no licence for 3 workers"));
 	}
@@ -227,12 +243,14 @@ static int close_finishes_the_work(void *arg)
 
 	(void)arg;
 	for (int i = 0; i < N; i++)
-		list[i] = NEED_NEW(tine_submit(pool, waits_for_go, &i, sizeof(i), .result_size = sizeof(i)));
+		list[i] = NEED_NEW(
+			tine_submit(pool, waits_for_go, &i, sizeof(i), .result_size = sizeof(i)));
 	double begin = now();
 	NEED(TINE_ETIMEDOUT, tine_pool_close(pool, 0));
 	NEED(TINE_ETIMEDOUT, tine_pool_close(pool, 0.1));
 	kit_expect(now() - begin >= 0.1 && now() - begin < 2);
-	kit_expect(tine_pool_workers(pool) == 2 && pool_figures(pool).workers == 2); /* the handle is valid */
+	kit_expect(tine_pool_workers(pool) == 2 &&
+		   pool_figures(pool).workers == 2); /* the handle is valid */
 	NEED(TINE_EPENDING, tine_future_status(list[N - 1]));
 	atomic_store(&b->go, true);
 	NEED(0, tine_pool_close(pool, 10));
@@ -249,14 +267,16 @@ static int open_after_a_close_that_ran_out(void *arg)
 	board *b = new_board();
 	tine_pool *pool = NEED_NEW(tine_pool_open(.workers = 1, .context = b));
 	int in = 1, out = 0;
-	tine_future *f = NEED_NEW(tine_submit(pool, waits_for_go, &in, sizeof(in), .result_size = sizeof(in)));
+	tine_future *f = NEED_NEW(
+		tine_submit(pool, waits_for_go, &in, sizeof(in), .result_size = sizeof(in)));
 
 	(void)arg;
 	NEED(TINE_ETIMEDOUT, tine_pool_close(pool, 0.01));
 	atomic_store(&b->go, true);
 	NEED(0, tine_future_get(f, &out, TINE_FOREVER));
 	tine_future_free(f);
-	NEED(0, tine_map(pool, add_one, &in, 1, sizeof(in), &out, .result_size = sizeof(out))); /* it stays open */
+	NEED(0, tine_map(pool, add_one, &in, 1, sizeof(in), &out,
+			 .result_size = sizeof(out))); /* it stays open */
 	kit_expect(out == 2);
 	NEED(0, tine_pool_close(pool, TINE_FOREVER));
 	return 0;
@@ -279,8 +299,8 @@ static int terminate_under_a_map(void *arg)
 
 	(void)arg;
 	pthread_create(&thread, NULL, terminates_soon, pool);
-	NEED(TINE_ECANCELLED, tine_map(pool, waits_for_go, in, N, sizeof(*in), out, .result_size = sizeof(*out),
-				       .statuses = codes, .chunk = 1));
+	NEED(TINE_ECANCELLED, tine_map(pool, waits_for_go, in, N, sizeof(*in), out,
+				       .result_size = sizeof(*out), .statuses = codes, .chunk = 1));
 	pthread_join(thread, NULL);
 	for (int i = 0; i < N; i++)
 		kit_expect(codes[i] == TINE_ECANCELLED && out[i] == 0);
@@ -312,17 +332,19 @@ static int figures(void *arg)
 	tine_pool_figures f = pool_figures(pool);
 
 	(void)arg;
-	kit_expect(f.items == 0 && f.failed == 0 && f.crashed == 0 && f.workers == 2 && f.busy_seconds == 0);
+	kit_expect(f.items == 0 && f.failed == 0 && f.crashed == 0 && f.workers == 2 &&
+		   f.busy_seconds == 0);
 	for (int i = 0; i < N; i++)
 		in[i] = i;
-	NEED(TINE_EITEMS, tine_map(pool, mixed, in, N, sizeof(*in), out, .result_size = sizeof(*out), .retries = 1,
-				   .chunk = 1));
+	NEED(TINE_EITEMS, tine_map(pool, mixed, in, N, sizeof(*in), out,
+				   .result_size = sizeof(*out), .retries = 1, .chunk = 1));
 	nap(0.05);
 	f = pool_figures(pool);
 	double took = now() - begin;
 	kit_expect(f.items == N && f.failed == 4);
 	kit_expect(f.crashed == 4 && f.overtime == 2 && f.retried == 3);
-	kit_expect(f.busy_seconds > 0.03 && f.busy_seconds < 2 * took && f.waiting_seconds < 2.1 * took);
+	kit_expect(f.busy_seconds > 0.03 && f.busy_seconds < 2 * took &&
+		   f.waiting_seconds < 2.1 * took);
 	NEED(0, tine_pool_close(pool, TINE_FOREVER));
 	return 0;
 }
@@ -332,7 +354,8 @@ static int serial_figures(void *kind)
 	int in[4] = {6, 1, 2, 6}, out[4];
 	tine_pool *pool = NEED_NEW(tine_pool_open(.kind = KIND(kind), .retry_on = TINE_RETRY_CODE));
 
-	NEED(TINE_EITEMS, tine_map(pool, mixed, in, 4, sizeof(*in), out, .result_size = sizeof(*out), .retries = 2));
+	NEED(TINE_EITEMS, tine_map(pool, mixed, in, 4, sizeof(*in), out,
+				   .result_size = sizeof(*out), .retries = 2));
 	tine_pool_figures f = pool_figures(pool);
 	kit_expect(f.items == 4 && f.failed == 2 && f.crashed == 0 && f.retried == 4);
 	kit_expect(f.busy_seconds > 0.01);
@@ -397,7 +420,8 @@ static int workers_surroundings(void *arg)
 	kit_expect(pipe(marked) == 0 && fcntl(marked[1], F_SETFD, FD_CLOEXEC) == 0);
 	kit_expect(dup2(marked[0], STDIN_FILENO) == STDIN_FILENO); /* a stdin that would block */
 	int here = read_number("/proc/self/oom_score_adj");
-	tine_pool *pool = NEED_NEW(tine_pool_open(.workers = 2, .name = "mill", .threads_per_worker = 3));
+	tine_pool *pool =
+		NEED_NEW(tine_pool_open(.workers = 2, .name = "mill", .threads_per_worker = 3));
 	NEED(0, tine_map(pool, look, NULL, 8, 0, l, .result_size = sizeof(*l), .chunk = 1));
 	for (int i = 0; i < 8; i++) {
 		kit_expect(l[i].pid != getpid() && l[i].group == l[i].pid);

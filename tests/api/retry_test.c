@@ -49,7 +49,8 @@ static int stumbles(const void *arg, void *result)
 }
 
 static const int code_of[ENDINGS] = {TINE_ECRASHED, TINE_EEXITED, TINE_EDEADLINE, 5};
-static const int bit_of[ENDINGS] = {TINE_RETRY_CRASH, TINE_RETRY_CRASH, TINE_RETRY_DEADLINE, TINE_RETRY_CODE};
+static const int bit_of[ENDINGS] = {TINE_RETRY_CRASH, TINE_RETRY_CRASH, TINE_RETRY_DEADLINE,
+				    TINE_RETRY_CODE};
 
 /* The pool's retries, the call's, and what is tried again. */
 typedef struct rule {
@@ -80,18 +81,24 @@ static void run_rule(const rule *r, tine_pool_kind kind, size_t chunk)
 	int codes[N];
 	tine_failure failures[N];
 	size_t failed = 0, k = 0;
-	tine_pool *pool = NEED_NEW(tine_pool_open(.workers = 2, .retries = r->pool_retries, .retry_on = r->retry_on,
-						  .kind = kind));
+	tine_pool *pool = NEED_NEW(tine_pool_open(.workers = 2, .retries = r->pool_retries,
+						  .retry_on = r->retry_on, .kind = kind));
 
 	memset((void *)tries, 0, N * sizeof(*tries));
 	for (int i = 0; i < N; i++) /* hangs are slow, and serial they and deaths are the host's */
-		in[i] = (order){kind == TINE_SERIAL || (i % ENDINGS == HANG && i > 3) ? CODE : (ending)(i % ENDINGS),
-				i % 5 == 0 ? 3 : i % 7 == 0 ? 1 : i % 2};
-	(void)tine_map(pool, stumbles, in, N, sizeof(*in), out, .result_size = sizeof(*out), .retries = r->retries,
-		       .statuses = codes, .failures = failures, .max_failures = N, .failure_count = &failed,
-		       .chunk = chunk, .timeout = kind == TINE_SERIAL ? 0 : 0.15);
+		in[i] = (order){kind == TINE_SERIAL || (i % ENDINGS == HANG && i > 3)
+					? CODE
+					: (ending)(i % ENDINGS),
+				i % 5 == 0   ? 3
+				: i % 7 == 0 ? 1
+					     : i % 2};
+	(void)tine_map(pool, stumbles, in, N, sizeof(*in), out, .result_size = sizeof(*out),
+		       .retries = r->retries, .statuses = codes, .failures = failures,
+		       .max_failures = N, .failure_count = &failed, .chunk = chunk,
+		       .timeout = kind == TINE_SERIAL ? 0 : 0.15);
 	for (int i = 0; i < N; i++)
-		check_item(r, &in[i], codes[i], out[i], atomic_load(&tries[i]), &failures[codes[i] ? k++ : 0]);
+		check_item(r, &in[i], codes[i], out[i], atomic_load(&tries[i]),
+			   &failures[codes[i] ? k++ : 0]);
 	kit_expect(k == failed);
 	NEED(0, tine_pool_close(pool, TINE_FOREVER));
 }
@@ -124,13 +131,15 @@ static int futures(void *arg)
 	(void)arg;
 	tries = NEED_NEW(tine_shared_alloc(sizeof(*tries), .zero = true));
 	pool = NEED_NEW(tine_pool_open(.workers = 1, .retries = 1));
-	tine_future *f = NEED_NEW(tine_submit(pool, stumbles, &in, sizeof(in), .result_size = 8, .retries = 2));
+	tine_future *f = NEED_NEW(
+		tine_submit(pool, stumbles, &in, sizeof(in), .result_size = 8, .retries = 2));
 	NEED(0, tine_future_get(f, out, TINE_FOREVER));
 	kit_expect(out[7] == 3 && !tine_future_failure(f));
 	tine_future_free(f);
 	for (int by_call = -1; by_call < 1; by_call++) { /* none; the pool's one */
 		atomic_store(tries, 0);
-		f = NEED_NEW(tine_submit(pool, stumbles, &in, sizeof(in), .result_size = 8, .retries = by_call));
+		f = NEED_NEW(tine_submit(pool, stumbles, &in, sizeof(in), .result_size = 8,
+					 .retries = by_call));
 		NEED(TINE_ECRASHED, tine_future_get(f, out, TINE_FOREVER));
 		kit_expect(out[7] == 0 && tine_future_failure(f)->attempts == by_call + 2);
 		tine_future_free(f);
@@ -174,15 +183,17 @@ static int short_lives(void *arg)
 
 	(void)arg;
 	for (size_t l = 0; l < sizeof(lives) / sizeof(*lives); l++) {
-		tine_pool *pool = NEED_NEW(tine_pool_open(.workers = 2, .tasks_per_worker = lives[l]));
+		tine_pool *pool =
+			NEED_NEW(tine_pool_open(.workers = 2, .tasks_per_worker = lives[l]));
 
 		for (size_t c = 0; c < sizeof(chunks) / sizeof(*chunks); c++) {
 			memset(out, 0, sizeof(out));
-			NEED(0, tine_map(pool, tells_pid, in, ITEMS, sizeof(*in), out, .result_size = sizeof(*out),
-					 .chunk = chunks[c]));
+			NEED(0, tine_map(pool, tells_pid, in, ITEMS, sizeof(*in), out,
+					 .result_size = sizeof(*out), .chunk = chunks[c]));
 			check_lives(out, ITEMS, (int)lives[l]);
 		}
-		kit_expect(pool_figures(pool).crashed == 0 && pool_figures(pool).items == 4 * ITEMS);
+		kit_expect(pool_figures(pool).crashed == 0 &&
+			   pool_figures(pool).items == 4 * ITEMS);
 		NEED(0, tine_pool_close(pool, TINE_FOREVER));
 	}
 	return 0;
@@ -196,7 +207,8 @@ static int short_lives_of_futures(void *arg)
 
 	(void)arg;
 	for (int i = 0; i < ITEMS; i++) {
-		tine_future *f = NEED_NEW(tine_submit(pool, tells_pid, &in, sizeof(in), .result_size = sizeof(in)));
+		tine_future *f = NEED_NEW(
+			tine_submit(pool, tells_pid, &in, sizeof(in), .result_size = sizeof(in)));
 
 		NEED(0, tine_future_get(f, &out[i], TINE_FOREVER));
 		tine_future_free(f);

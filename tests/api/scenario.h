@@ -24,10 +24,28 @@ static inline void scenario_run(void **state)
 }
 
 /* A row for cmocka; SCENARIO_BOTH: once with processes, once serial, told by KIND(arg). */
-#define SCENARIO(fn) {#fn, scenario_run, NULL, NULL, &(scenario){fn, TINE_PROCESSES}}
-#define SCENARIO_SERIAL(fn) {#fn ", serial", scenario_run, NULL, NULL, &(scenario){fn, TINE_SERIAL}}
+#define SCENARIO(fn)                                       \
+	{                                                  \
+#fn, scenario_run, NULL, NULL, &(scenario) \
+		{                                          \
+			fn, TINE_PROCESSES                 \
+		}                                          \
+	}
+#define SCENARIO_SERIAL(fn)                                           \
+	{                                                             \
+#fn ", serial", scenario_run, NULL, NULL, &(scenario) \
+		{                                                     \
+			fn, TINE_SERIAL                               \
+		}                                                     \
+	}
 #define SCENARIO_BOTH(fn) SCENARIO(fn), SCENARIO_SERIAL(fn)
-#define SCENARIO_WITH(fn, n) {#fn ", " #n, scenario_run, NULL, NULL, &(scenario){fn, n}}
+#define SCENARIO_WITH(fn, n)                                       \
+	{                                                          \
+#fn ", " #n, scenario_run, NULL, NULL, &(scenario) \
+		{                                                  \
+			fn, n                                      \
+		}                                                  \
+	}
 #define NUMBER(arg) (*(const int *)(arg))
 #define KIND(arg) ((tine_pool_kind)NUMBER(arg))
 
@@ -35,10 +53,11 @@ static inline void scenario_run(void **state)
 #define NEED(code, call) scenario_need((code), (call), #call, __FILE__, __LINE__)
 static inline void scenario_need(int code, int got, const char *call, const char *file, int line)
 {
-	if (got == code && (code == 0 || code == TINE_EPENDING || (tine_last_code() == code && *tine_last_error())))
+	if (got == code && (code == 0 || code == TINE_EPENDING ||
+			    (tine_last_code() == code && *tine_last_error())))
 		return;
-	fprintf(stderr, "%s gave %d, last error %d (%s); needed was %d\n", call, got, tine_last_code(),
-		tine_last_error(), code);
+	fprintf(stderr, "%s gave %d, last error %d (%s); needed was %d\n", call, got,
+		tine_last_code(), tine_last_error(), code);
 	kit_leave(call, file, line);
 }
 

@@ -18,8 +18,8 @@ typedef struct self {
 static int look_at_self(const void *arg, void *result)
 {
 	(void)arg;
-	*(self *)result = (self){tine_task_index(), tine_task_attempt(), tine_task_worker(), (int)getpid(),
-				 tine_task_cancelled(), tine_task_context()};
+	*(self *)result = (self){tine_task_index(), tine_task_attempt(),   tine_task_worker(),
+				 (int)getpid(),     tine_task_cancelled(), tine_task_context()};
 	return 0;
 }
 
@@ -34,7 +34,8 @@ static int questions(void *kind)
 	enum { N = 200 };
 	self out[N], one;
 	int *context = NEED_NEW(tine_shared_alloc(16)), *other = NEED_NEW(tine_shared_alloc(16));
-	tine_pool *pool = NEED_NEW(tine_pool_open(.workers = 3, .kind = KIND(kind), .context = context));
+	tine_pool *pool =
+		NEED_NEW(tine_pool_open(.workers = 3, .kind = KIND(kind), .context = context));
 	bool serial = KIND(kind) == TINE_SERIAL;
 
 	NEED(0, tine_map(pool, look_at_self, NULL, N, 0, out, .result_size = sizeof(*out)));
@@ -42,9 +43,11 @@ static int questions(void *kind)
 		check_self(&out[i], i, serial ? 1 : 3, context);
 		kit_expect((out[i].pid == getpid()) == serial);
 	}
-	NEED(0, tine_map(pool, look_at_self, NULL, N, 0, out, .result_size = sizeof(*out), .context = other));
+	NEED(0, tine_map(pool, look_at_self, NULL, N, 0, out, .result_size = sizeof(*out),
+			 .context = other));
 	check_self(&out[N - 1], N - 1, 3, other);
-	tine_future *f = NEED_NEW(tine_submit(pool, look_at_self, NULL, 0, .result_size = sizeof(one), .context = other));
+	tine_future *f = NEED_NEW(tine_submit(pool, look_at_self, NULL, 0,
+					      .result_size = sizeof(one), .context = other));
 	NEED(0, tine_future_get(f, &one, TINE_FOREVER));
 	check_self(&one, 0, 3, other);
 	tine_future_free(f);
@@ -56,11 +59,14 @@ static int outside_a_task(void *arg)
 {
 	(void)arg;
 	for (int i = 0; i < 2; i++) {
-		kit_expect(tine_task_index() == 0 && tine_task_attempt() == 0 && tine_task_worker() == -1);
+		kit_expect(tine_task_index() == 0 && tine_task_attempt() == 0 &&
+			   tine_task_worker() == -1);
 		kit_expect(!tine_task_cancelled() && !tine_task_context());
-		kit_expect(tine_task_fail(5, "not in a task") == 5 && tine_task_fail(0, "x") == TINE_ETASK);
+		kit_expect(tine_task_fail(5, "not in a task") == 5 &&
+			   tine_task_fail(0, "x") == TINE_ETASK);
 		NEED_NULL(TINE_ESTATE, tine_result_alloc(10));
-		tine_pool *pool = NEED_NEW(tine_pool_open(.workers = 1)); /* also with a pool in the house */
+		tine_pool *pool =
+			NEED_NEW(tine_pool_open(.workers = 1)); /* also with a pool in the house */
 		NEED(0, tine_pool_close(pool, TINE_FOREVER));
 	}
 	return 0;
@@ -68,10 +74,11 @@ static int outside_a_task(void *arg)
 
 static int says(const void *arg, void *result)
 {
-	static const char long_text[] = "0123456789012345678901234567890123456789012345678901234567890123456789"
-					"0123456789012345678901234567890123456789012345678901234567890123456789"
-					"0123456789012345678901234567890123456789012345678901234567890123456789"
-					"0123456789012345678901234567890123456789012345678901234567890123456789";
+	static const char long_text[] =
+		"0123456789012345678901234567890123456789012345678901234567890123456789"
+		"0123456789012345678901234567890123456789012345678901234567890123456789"
+		"0123456789012345678901234567890123456789012345678901234567890123456789"
+		"0123456789012345678901234567890123456789012345678901234567890123456789";
 
 	(void)result;
 	switch (*(const int *)arg) {
@@ -103,8 +110,8 @@ static int own_words(void *kind)
 
 	for (int i = 0; i < N; i++)
 		in[i] = i;
-	NEED(TINE_EITEMS, tine_map(pool, says, in, N, sizeof(*in), NULL, .statuses = got, .failures = f,
-				   .max_failures = N));
+	NEED(TINE_EITEMS, tine_map(pool, says, in, N, sizeof(*in), NULL, .statuses = got,
+				   .failures = f, .max_failures = N));
 	kit_expect(memcmp(got, codes, sizeof(codes)) == 0);
 	kit_expect(strstr(f[0].text, "no row 17 in the table"));
 	kit_expect(strstr(f[1].text, "0123456789") && strlen(f[1].text) < sizeof(f[1].text));
@@ -128,7 +135,8 @@ static int passed_on_errors(void *kind)
 	tine_pool *pool = NEED_NEW(tine_pool_open(.workers = 1, .kind = KIND(kind)));
 	tine_failure f;
 
-	NEED(TINE_EITEMS, tine_map(pool, passes_on, NULL, 1, 0, NULL, .failures = &f, .max_failures = 1));
+	NEED(TINE_EITEMS,
+	     tine_map(pool, passes_on, NULL, 1, 0, NULL, .failures = &f, .max_failures = 1));
 	kit_expect(f.code == TINE_ENOMEM && strstr(f.text, "ENOMEM"));
 	NEED(0, tine_pool_close(pool, TINE_FOREVER));
 	return 0;
@@ -158,7 +166,8 @@ static int threads_of_an_item(void *arg)
 	tine_pool *pool = NEED_NEW(tine_pool_open(.workers = 2));
 
 	(void)arg;
-	NEED(0, tine_map(pool, starts_a_thread, NULL, N, 0, out, .result_size = sizeof(*out), .chunk = 1));
+	NEED(0, tine_map(pool, starts_a_thread, NULL, N, 0, out, .result_size = sizeof(*out),
+			 .chunk = 1));
 	for (size_t i = 0; i < N; i++)
 		check_self(&out[i], i, 2, NULL);
 	NEED(0, tine_pool_close(pool, TINE_FOREVER));
@@ -230,9 +239,10 @@ static int blocks_of_failed_items(void *arg)
 	tine_heap_figures figures = {.struct_size = sizeof(figures)};
 
 	(void)arg;
-	NEED(TINE_EITEMS, tine_map(pool, makes_blocks, how, N, sizeof(*how), out, .result_size = sizeof(*out),
-				   .statuses = codes, .chunk = 2));
-	kit_expect(codes[0] == 1 && codes[1] == TINE_ECRASHED && codes[2] == TINE_EEXITED && codes[3] == TINE_EDEADLINE);
+	NEED(TINE_EITEMS, tine_map(pool, makes_blocks, how, N, sizeof(*how), out,
+				   .result_size = sizeof(*out), .statuses = codes, .chunk = 2));
+	kit_expect(codes[0] == 1 && codes[1] == TINE_ECRASHED && codes[2] == TINE_EEXITED &&
+		   codes[3] == TINE_EDEADLINE);
 	for (int i = 0; i < N; i++)
 		kit_expect(!out[i]);
 	kit_expect(heap_settles(before));
@@ -250,7 +260,8 @@ static int blocks_of_futures(void *kind)
 	char *block;
 
 	/* fetched: the caller's, also after the future is freed */
-	tine_future *f = NEED_NEW(tine_submit(pool, makes_one_block, NULL, 0, .result_size = sizeof(block)));
+	tine_future *f =
+		NEED_NEW(tine_submit(pool, makes_one_block, NULL, 0, .result_size = sizeof(block)));
 	NEED(0, tine_future_get(f, &block, TINE_FOREVER));
 	tine_future_free(f);
 	kit_expect(block[BLOCK - 1] == 7);
@@ -260,7 +271,8 @@ static int blocks_of_futures(void *kind)
 	NEED(0, tine_future_wait(f, TINE_FOREVER));
 	tine_future_free(f);
 	/* failed */
-	f = NEED_NEW(tine_submit(pool, makes_blocks, &in, sizeof(in), .result_size = sizeof(block)));
+	f = NEED_NEW(
+		tine_submit(pool, makes_blocks, &in, sizeof(in), .result_size = sizeof(block)));
 	NEED(1, tine_future_get(f, &block, TINE_FOREVER));
 	kit_expect(!block);
 	tine_future_free(f);
@@ -276,14 +288,10 @@ static int blocks_of_futures(void *kind)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		SCENARIO_BOTH(questions),
-		SCENARIO(outside_a_task),
-		SCENARIO_BOTH(own_words),
-		SCENARIO_BOTH(passed_on_errors),
-		SCENARIO(threads_of_an_item),
-		SCENARIO_BOTH(blocks_of_a_map),
-		SCENARIO(blocks_of_failed_items),
-		SCENARIO_BOTH(blocks_of_futures),
+		SCENARIO_BOTH(questions),         SCENARIO(outside_a_task),
+		SCENARIO_BOTH(own_words),         SCENARIO_BOTH(passed_on_errors),
+		SCENARIO(threads_of_an_item),     SCENARIO_BOTH(blocks_of_a_map),
+		SCENARIO(blocks_of_failed_items), SCENARIO_BOTH(blocks_of_futures),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

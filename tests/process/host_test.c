@@ -36,8 +36,10 @@ static void child_may_not_touch(tine_pool *pool)
 	tine_pool_figures figures = {.struct_size = sizeof(figures)};
 	int in = 1, out;
 
-	NEED(TINE_ESTATE, tine_map(pool, add_one, &in, 1, sizeof(in), &out, .result_size = sizeof(out)));
-	NEED_NULL(TINE_ESTATE, tine_submit(pool, add_one, &in, sizeof(in), .result_size = sizeof(out)));
+	NEED(TINE_ESTATE,
+	     tine_map(pool, add_one, &in, 1, sizeof(in), &out, .result_size = sizeof(out)));
+	NEED_NULL(TINE_ESTATE,
+		  tine_submit(pool, add_one, &in, sizeof(in), .result_size = sizeof(out)));
 	NEED(TINE_ESTATE, tine_pool_close(pool, TINE_FOREVER));
 	NEED(TINE_ESTATE, tine_pool_terminate(pool));
 	NEED(TINE_ESTATE, tine_pool_stats(pool, &figures));
@@ -148,7 +150,8 @@ static int ends(void *number)
 	}
 	bool gone = all_gone(2); /* while one that has done an exec still runs */
 	if (way == BY_EXEC)
-		kit_expect(kill(host, 0) == 0 && waitpid(host, NULL, WNOHANG) == 0 && kill(host, SIGKILL) == 0);
+		kit_expect(kill(host, 0) == 0 && waitpid(host, NULL, WNOHANG) == 0 &&
+			   kill(host, SIGKILL) == 0);
 	kit_expect(waitpid(host, NULL, 0) == host && gone);
 	return 0;
 }
@@ -206,14 +209,18 @@ static void counts_children(int signal)
 	child_signals++;
 }
 
-static void handles(int signal) { (void)signal; }
+static void handles(int signal)
+{
+	(void)signal;
+}
 
 static void use_a_pool(void)
 {
 	int in[3] = {SIGSEGV, SIGKILL, 0}, codes[3];
 	tine_pool *pool = NEED_NEW(tine_pool_open(.workers = 2, .tasks_per_worker = 3));
 
-	NEED(TINE_EITEMS, tine_map(pool, dies, in, 3, sizeof(*in), NULL, .statuses = codes, .chunk = 1));
+	NEED(TINE_EITEMS,
+	     tine_map(pool, dies, in, 3, sizeof(*in), NULL, .statuses = codes, .chunk = 1));
 	works(pool);
 	NEED(0, tine_pool_close(pool, TINE_FOREVER));
 }
@@ -244,7 +251,8 @@ static int sees_no_children(void *arg)
 	for (int s = 1; s < 64; s++) {
 		memset(&after, 0, sizeof(after));
 		sigaction(s, NULL, &after);
-		kit_expect(after.sa_handler == before[s].sa_handler && after.sa_flags == before[s].sa_flags);
+		kit_expect(after.sa_handler == before[s].sa_handler &&
+			   after.sa_flags == before[s].sa_flags);
 		kit_expect(sigismember(&mask_before, s) == sigismember(&mask_after, s));
 	}
 	return 0;
@@ -267,7 +275,15 @@ static int keeps_its_children(void *arg)
 	return 0;
 }
 
-enum { IGNORES_CHILDREN = 1, BLOCKS_SIGNALS, IGNORES_ALL, SUBREAPER, NO_STDIN, NO_STDIO, LOW_PRIORITY };
+enum {
+	IGNORES_CHILDREN = 1,
+	BLOCKS_SIGNALS,
+	IGNORES_ALL,
+	SUBREAPER,
+	NO_STDIN,
+	NO_STDIO,
+	LOW_PRIORITY
+};
 
 static int strange_host(void *number)
 {
@@ -393,7 +409,13 @@ static int first_process(void *number)
 	return 0;
 }
 
-#define ENDS(way, busy) {"ends " #way ", " #busy, scenario_run, NULL, NULL, &(scenario){ends, (way) + WAYS * (busy)}}
+#define ENDS(way, busy)                                                        \
+	{                                                                      \
+		"ends " #way ", " #busy, scenario_run, NULL, NULL, &(scenario) \
+		{                                                              \
+			ends, (way) + WAYS *(busy)                             \
+		}                                                              \
+	}
 
 int main(void)
 {

@@ -2,12 +2,12 @@
 /* An init that fails, crashes, exits or hangs: at the open, or later in a worker that takes another's place. */
 #include "scenario.h"
 
-typedef struct board { /* shared */
+typedef struct board {           /* shared */
 	_Atomic int inits, good; /* how many of the first inits are good */
 	int how;
 } board;
 
-enum { FAIL, CRASH, EXIT, EXIT_WELL, KILL, HANG, THREAD_EXIT };
+enum { FAIL, CRASH, EXIT, EXIT_WELL, KILL, HANG };
 
 static int *volatile nowhere;
 
@@ -107,12 +107,14 @@ static int now_and_then(void *arg)
 	enum { N = 40 };
 	board *b = new_board(CRASH, 0);
 	int in[N], codes[N];
-	tine_pool *pool = NEED_NEW(tine_pool_open(.workers = 1, .init = fails_every_other_time, .context = b));
+	tine_pool *pool = NEED_NEW(
+		tine_pool_open(.workers = 1, .init = fails_every_other_time, .context = b));
 
 	(void)arg;
 	for (int i = 0; i < N; i++)
 		in[i] = i % 2 ? SIGKILL : 0;
-	NEED(TINE_EITEMS, tine_map(pool, dies, in, N, sizeof(*in), NULL, .statuses = codes, .chunk = 1));
+	NEED(TINE_EITEMS,
+	     tine_map(pool, dies, in, N, sizeof(*in), NULL, .statuses = codes, .chunk = 1));
 	for (int i = 0; i < N; i++)
 		kit_expect(codes[i] == (i % 2 ? TINE_ECRASHED : 0));
 	NEED(0, tine_pool_close(pool, TINE_FOREVER));
@@ -139,26 +141,38 @@ static int bad_exit(void *arg)
 	return 0;
 }
 
-#define AT_OPEN(how, good) {"at_open, " #how ", " #good, scenario_run, NULL, NULL, &(scenario){at_open, (how) * 4 + (good)}}
+/* One that never returns: the pool's .timeout and 5 s more end the open. */
+static int hangs(void *arg)
+{
+	board *b = new_board(HANG, 1);
+	double begin = now();
+
+	(void)arg;
+	NEED_NULL(TINE_EINIT,
+		  tine_pool_open(.workers = 2, .init = goes_bad, .context = b, .timeout = 0.1));
+	kit_expect(now() - begin > 5 && now() - begin < 8 && *tine_last_error());
+	return 0;
+}
+
+#define AT_OPEN(how, good)                                                         \
+	{                                                                          \
+		"at_open, " #how ", " #good, scenario_run, NULL, NULL, &(scenario) \
+		{                                                                  \
+			at_open, (how)*4 + (good)                                  \
+		}                                                                  \
+	}
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		AT_OPEN(FAIL, 0),
-		AT_OPEN(FAIL, 3),
-		AT_OPEN(CRASH, 0),
-		AT_OPEN(CRASH, 2),
-		AT_OPEN(EXIT, 0),
-		AT_OPEN(EXIT_WELL, 0),
-		AT_OPEN(EXIT_WELL, 1),
-		AT_OPEN(KILL, 0),
-		SCENARIO_WITH(later, FAIL),
-		SCENARIO_WITH(later, CRASH),
-		SCENARIO_WITH(later, EXIT),
-		SCENARIO_WITH(later, EXIT_WELL),
-		SCENARIO_WITH(later, KILL),
-		SCENARIO(now_and_then),
-		SCENARIO(bad_exit),
+		AT_OPEN(FAIL, 0),           AT_OPEN(FAIL, 3),
+		AT_OPEN(CRASH, 0),          AT_OPEN(CRASH, 2),
+		AT_OPEN(EXIT, 0),           AT_OPEN(EXIT_WELL, 0),
+		AT_OPEN(EXIT_WELL, 1),      AT_OPEN(KILL, 0),
+		SCENARIO_WITH(later, FAIL), SCENARIO_WITH(later, CRASH),
+		SCENARIO_WITH(later, EXIT), SCENARIO_WITH(later, EXIT_WELL),
+		SCENARIO_WITH(later, KILL), SCENARIO(now_and_then),
+		SCENARIO(bad_exit),         SCENARIO(hangs),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

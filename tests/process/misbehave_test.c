@@ -16,11 +16,26 @@ static char *volatile escaped;
 
 /* ---- the deeds ---- */
 
-static int exits_well(void) { exit(0); }
-static int exits_badly(void) { exit(3); }
-static int exits_at_once(void) { _exit(0); }
-static int exits_quickly(void) { quick_exit(4); }
-static int aborts(void) { abort(); }
+static int exits_well(void)
+{
+	exit(0);
+}
+static int exits_badly(void)
+{
+	exit(3);
+}
+static int exits_at_once(void)
+{
+	_exit(0);
+}
+static int exits_quickly(void)
+{
+	quick_exit(4);
+}
+static int aborts(void)
+{
+	abort();
+}
 
 static int execs(void)
 {
@@ -34,7 +49,10 @@ static int jumps_to_the_host(void)
 	return 9;
 }
 
-__attribute__((noinline)) static int make_dead_frame(void) { return setjmp(dead_frame); }
+__attribute__((noinline)) static int make_dead_frame(void)
+{
+	return setjmp(dead_frame);
+}
 
 static int jumps_to_a_dead_frame(void)
 {
@@ -151,7 +169,10 @@ static int ignores_crashes(void)
 	return 9;
 }
 
-static void does_nothing(int signal) { (void)signal; }
+static void does_nothing(int signal)
+{
+	(void)signal;
+}
 
 static int catches_crashes(void)
 {
@@ -165,7 +186,10 @@ static int signals_its_group(void)
 	return 9;
 }
 
-static int interrupts_itself(void) { return raise(SIGINT) || raise(SIGTSTP) || raise(SIGTTIN) || raise(SIGTTOU); }
+static int interrupts_itself(void)
+{
+	return raise(SIGINT) || raise(SIGTSTP) || raise(SIGTTIN) || raise(SIGTTOU);
+}
 
 static int terminates_itself(void)
 {
@@ -243,14 +267,17 @@ __attribute__((noinline)) static int sinks(int n)
 	return (n < 0 ? 0 : sinks(n + 1)) + room[0];
 }
 
-static int overflows_its_stack(void) { return sinks(1); }
+static int overflows_its_stack(void)
+{
+	return sinks(1);
+}
 
 static int fills_the_heap(void)
 {
 	void *first = NULL, *block;
 	size_t size = (size_t)1 << 40;
 
-	for (; size >= 1 << 20; size /= 2)
+	for (; size >= 4 << 20; size /= 2)
 		while ((block = tine_shared_alloc(size, .lazy = true))) {
 			*(void **)block = first;
 			first = block;
@@ -333,7 +360,10 @@ static int maybe_misbehaves(const void *arg, void *result)
 	return o->deed < 0 ? 0 : deeds[o->deed].deed();
 }
 
-static bool is_expected(int deed, int code) { return code == deeds[deed].code || code == deeds[deed].other; }
+static bool is_expected(int deed, int code)
+{
+	return code == deeds[deed].code || code == deeds[deed].other;
+}
 
 static void misbehave_in_a_map(tine_pool *pool, int deed, size_t chunk)
 {
@@ -343,8 +373,8 @@ static void misbehave_in_a_map(tine_pool *pool, int deed, size_t chunk)
 	memset((void *)runs, 0, N * sizeof(*runs));
 	for (int i = 0; i < N; i++)
 		in[i] = (order){i == BAD ? deed : -1, i};
-	(void)tine_map(pool, maybe_misbehaves, in, N, sizeof(*in), out, .result_size = sizeof(*out), .statuses = codes,
-		       .chunk = chunk);
+	(void)tine_map(pool, maybe_misbehaves, in, N, sizeof(*in), out, .result_size = sizeof(*out),
+		       .statuses = codes, .chunk = chunk);
 	for (int i = 0; i < N; i++) {
 		if (i == BAD ? !is_expected(deed, codes[i]) : codes[i] != 0)
 			fprintf(stderr, "%s: item %d: %d\n", deeds[deed].name, i, codes[i]);
@@ -358,7 +388,8 @@ static void misbehave_in_a_future(tine_pool *pool, int deed)
 {
 	order in = {deed, 0};
 	int out = 99;
-	tine_future *f = NEED_NEW(tine_submit(pool, maybe_misbehaves, &in, sizeof(in), .result_size = sizeof(out)));
+	tine_future *f = NEED_NEW(
+		tine_submit(pool, maybe_misbehaves, &in, sizeof(in), .result_size = sizeof(out)));
 	int code = tine_future_get(f, &out, 10);
 
 	kit_expect(is_expected(deed, code) && out == (code ? 0 : 1));
@@ -393,7 +424,8 @@ int main(void)
 
 	for (int i = 0; i < DEEDS; i++) {
 		scenarios[i] = (scenario){misbehave, i};
-		tests[i] = (struct CMUnitTest){deeds[i].name, scenario_run, NULL, NULL, &scenarios[i]};
+		tests[i] =
+			(struct CMUnitTest){deeds[i].name, scenario_run, NULL, NULL, &scenarios[i]};
 	}
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -30,7 +30,10 @@ static int obeys(void *arg)
 	return o->code;
 }
 
-static tine_process *start(order o) { return NEED_NEW(tine_process_start(obeys, &o, sizeof(o), .daemon = true)); }
+static tine_process *start(order o)
+{
+	return NEED_NEW(tine_process_start(obeys, &o, sizeof(o), .daemon = true));
+}
 
 static tine_process_state state_of(tine_process *process)
 {
@@ -61,7 +64,10 @@ static int execs_inside(void *arg)
 	return 1;
 }
 
-static int sees_null(void *arg) { return arg ? 1 : 0; }
+static int sees_null(void *arg)
+{
+	return arg ? 1 : 0;
+}
 
 static void expect_end(tine_process *process, int code, int signal)
 {
@@ -131,7 +137,8 @@ static int surroundings(void *arg)
 	kit_expect(pipe(marked) == 0 && fcntl(marked[1], F_SETFD, FD_CLOEXEC) == 0);
 	the_view = NEED_NEW(tine_shared_alloc(sizeof(*the_view), .zero = true));
 	global = 6;
-	tine_process *process = NEED_NEW(tine_process_start(looks, &o, sizeof(o), .name = "a name that is too long"));
+	tine_process *process = NEED_NEW(
+		tine_process_start(looks, &o, sizeof(o), .name = "a name that is too long"));
 	memset(&o, 0, sizeof(o)); /* it was copied */
 	int pid = tine_process_pid(process);
 	expect_end(process, 0, 0);
@@ -230,7 +237,8 @@ static int free_while_running(void *arg)
 	for (int i = 0; i < 20; i++) {
 		int n = 1000;
 
-		tine_process_free(NEED_NEW(tine_process_start(counts, &n, sizeof(n), .daemon = i % 2)));
+		tine_process_free(
+			NEED_NEW(tine_process_start(counts, &n, sizeof(n), .daemon = i % 2)));
 	}
 	for (double end = now() + 5; atomic_load(cell) < 20000 && now() < end;)
 		nap(0.001);
@@ -251,7 +259,8 @@ static int a_thousand(void *arg)
 
 	(void)arg;
 	for (int i = 0; i < 1000; i++) {
-		tine_process *process = NEED_NEW(tine_process_start(nothing, &i, sizeof(i), .daemon = true));
+		tine_process *process =
+			NEED_NEW(tine_process_start(nothing, &i, sizeof(i), .daemon = true));
 
 		NEED(0, tine_process_join(process, 10));
 		tine_process_free(process);
@@ -287,8 +296,8 @@ static int host_ends(void *number)
 	the_family = new_family();
 	pid_t host = fork();
 	if (host == 0) {
-		tine_process *process =
-			NEED_NEW(tine_process_start(tells_and_naps, &nap_time, sizeof(nap_time), .daemon = how & DAEMON));
+		tine_process *process = NEED_NEW(tine_process_start(
+			tells_and_naps, &nap_time, sizeof(nap_time), .daemon = how & DAEMON));
 
 		if (how & FREED)
 			tine_process_free(process);
@@ -306,7 +315,8 @@ static int host_ends(void *number)
 		kit_expect(waitpid(host, &status, 0) == host);
 	if (how & DAEMON && !(how & EXEC && how & FREED))
 		kit_expect(all_gone(2) && atomic_load(&the_family->workers) == 1);
-	for (double end = now() + 5; !(how & DAEMON) && atomic_load(&the_family->workers) < 2 && now() < end;)
+	for (double end = now() + 5;
+	     !(how & DAEMON) && atomic_load(&the_family->workers) < 2 && now() < end;)
 		nap(0.001);
 	kit_expect(how & DAEMON || (atomic_load(&the_family->workers) == 2 && all_gone(2)));
 	if (how & EXEC)
@@ -330,7 +340,7 @@ static int strangers(void *arg)
 		NEED(TINE_ESTATE, tine_process_terminate(process));
 		kit_expect(tine_process_pid(process) == -1 && tine_last_code() == TINE_ESTATE);
 		kit_expect(tine_process_fd(process) == -1);
-		tine_process_free(process); /* ignored */
+		tine_process_free(process);                  /* ignored */
 		expect_end(start((order){.code = 8}), 8, 0); /* its own */
 		_exit(0);
 	}
@@ -345,7 +355,8 @@ static int lost_monitor(void *arg)
 
 	(void)arg;
 	the_family = new_family();
-	tine_process *process = NEED_NEW(tine_process_start(tells_and_naps, &nap_time, sizeof(nap_time)));
+	tine_process *process =
+		NEED_NEW(tine_process_start(tells_and_naps, &nap_time, sizeof(nap_time)));
 	while (atomic_load(&the_family->workers) == 0)
 		nap(0.001);
 	signal_known(the_family->supervisor, SIGKILL);
@@ -397,7 +408,8 @@ static int unseen(void *subreaper)
 	if (NUMBER(subreaper))
 		prctl(PR_SET_CHILD_SUBREAPER, 1);
 	for (int i = 0; i < 5; i++)
-		expect_end(start((order){.code = i, .signal = i == 3 ? SIGKILL : 0}), i == 3 ? 0 : i, i == 3 ? SIGKILL : 0);
+		expect_end(start((order){.code = i, .signal = i == 3 ? SIGKILL : 0}),
+			   i == 3 ? 0 : i, i == 3 ? SIGKILL : 0);
 	errno = 0;
 	kit_expect(waitpid(-1, NULL, WNOHANG) == -1 && errno == ECHILD);
 	kit_expect(NUMBER(subreaper) || child_signals == 0);
@@ -415,7 +427,9 @@ static int bad_input(void *arg)
 	NEED_NULL(TINE_EINVAL, tine_process_start_with(&none));
 	NEED_NULL(TINE_EINVAL, tine_process_start(NULL, &one, sizeof(one)));
 	NEED_NULL(TINE_EINVAL, tine_process_start(nothing, NULL, sizeof(one)));
-	(void)NEED(TINE_ENOMEM, tine_process_start(nothing, &one, SIZE_MAX) ? 0 : tine_last_code() == TINE_EINVAL ? TINE_ENOMEM : tine_last_code());
+	(void)NEED(TINE_ENOMEM, tine_process_start(nothing, &one, SIZE_MAX) ? 0
+				: tine_last_code() == TINE_EINVAL           ? TINE_ENOMEM
+									    : tine_last_code());
 	NEED(TINE_EINVAL, tine_process_join(NULL, 0));
 	NEED(TINE_EINVAL, tine_process_status(NULL, &s));
 	NEED(TINE_EINVAL, tine_process_kill(NULL));

@@ -37,12 +37,18 @@ static inline known know(pid_t pid)
 	}
 	const char *end = strrchr(text, ')');
 	if (end && end[2] != 'Z' && end[2] != 'X')
-		sscanf(end + 1, " %*c %*d %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %llu", &start);
+		sscanf(end + 1,
+		       " %*c %*d %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s "
+		       "%*s %llu",
+		       &start);
 	k.start = start;
 	return k;
 }
 
-static inline bool lives(known k) { return k.pid > 0 && k.start != 0 && know(k.pid).start == k.start; }
+static inline bool lives(known k)
+{
+	return k.pid > 0 && k.start != 0 && know(k.pid).start == k.start;
+}
 
 static inline void signal_known(known k, int signal)
 {
@@ -52,7 +58,8 @@ static inline void signal_known(known k, int signal)
 
 static inline family *new_family(void)
 {
-	void *p = mmap(NULL, sizeof(family), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	void *p = mmap(NULL, sizeof(family), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
+		       0);
 
 	kit_expect(p != MAP_FAILED);
 	return p;
@@ -100,7 +107,8 @@ static inline void works(tine_pool *pool)
 
 	for (int i = 0; i < 50; i++)
 		in[i] = i;
-	NEED(0, tine_map(pool, add_one, in, 50, sizeof(*in), out, .result_size = sizeof(*out), .chunk = 3));
+	NEED(0, tine_map(pool, add_one, in, 50, sizeof(*in), out, .result_size = sizeof(*out),
+			 .chunk = 3));
 	for (int i = 0; i < 50; i++)
 		kit_expect(out[i] == i + 1);
 }

@@ -63,8 +63,10 @@ static int processes_at_open(void *arg)
 		enough = pool != NULL;
 		if (!pool) {
 			refused++;
-			kit_expect(tine_last_code() == TINE_ESYSTEM || tine_last_code() == TINE_EINIT);
-			kit_expect(strstr(tine_last_error(), "fork") || strstr(tine_last_error(), "pthread_create"));
+			kit_expect(tine_last_code() == TINE_ESYSTEM ||
+				   tine_last_code() == TINE_EINIT);
+			kit_expect(strstr(tine_last_error(), "fork") ||
+				   strstr(tine_last_error(), "pthread_create"));
 		} else {
 			works(pool);
 			NEED(0, tine_pool_close(pool, TINE_FOREVER));
@@ -92,7 +94,8 @@ static int processes_at_start(void *arg)
 		unlimit(RLIMIT_NPROC);
 		enough = process != NULL;
 		if (!process)
-			kit_expect(tine_last_code() == TINE_ESYSTEM && strstr(tine_last_error(), "fork"));
+			kit_expect(tine_last_code() == TINE_ESYSTEM &&
+				   strstr(tine_last_error(), "fork"));
 		else
 			NEED(0, tine_process_join(process, 10));
 		tine_process_free(process);
@@ -117,11 +120,13 @@ static int processes_later(void *arg)
 	none.rlim_max = before.rlim_max;
 	kit_expect(prlimit(the_family->supervisor.pid, RLIMIT_NPROC, &none, NULL) == 0);
 	in[0] = SIGKILL;
-	NEED(TINE_EITEMS, tine_map(pool, dies, in, ITEMS, sizeof(*in), NULL, .statuses = codes, .chunk = 1));
+	NEED(TINE_EITEMS,
+	     tine_map(pool, dies, in, ITEMS, sizeof(*in), NULL, .statuses = codes, .chunk = 1));
 	kit_expect(codes[0] == TINE_ECRASHED && codes[ITEMS - 1] == 0);
 	kit_expect(atomic_load(&the_family->workers) == 2);
 	kit_expect(prlimit(the_family->supervisor.pid, RLIMIT_NPROC, &before, NULL) == 0);
-	NEED(TINE_EITEMS, tine_map(pool, dies, in, ITEMS, sizeof(*in), NULL, .statuses = codes, .chunk = 1));
+	NEED(TINE_EITEMS,
+	     tine_map(pool, dies, in, ITEMS, sizeof(*in), NULL, .statuses = codes, .chunk = 1));
 	for (double end = now() + 5; atomic_load(&the_family->workers) < 4 && now() < end;)
 		nap(0.002);
 	kit_expect(atomic_load(&the_family->workers) == 4);
@@ -140,7 +145,8 @@ static void open_under(rlim_t n, bool *enough)
 	if (pool) {
 		int in[3] = {SIGSEGV, SIGKILL, 0}, codes[3];
 
-		NEED(TINE_EITEMS, tine_map(pool, dies, in, 3, sizeof(*in), NULL, .statuses = codes, .chunk = 1));
+		NEED(TINE_EITEMS,
+		     tine_map(pool, dies, in, 3, sizeof(*in), NULL, .statuses = codes, .chunk = 1));
 		works(pool);
 		NEED(0, tine_pool_close(pool, TINE_FOREVER));
 	} else {
@@ -238,7 +244,8 @@ static int full_heap(void *number)
 	works(pool);
 	size_t before = heap_in_use();
 	void *filled = fill((size_t)NUMBER(number));
-	NEED(TINE_ENOMEM, tine_map(pool, add_one, in, MANY, sizeof(*in), out, .result_size = sizeof(*out)));
+	NEED(TINE_ENOMEM,
+	     tine_map(pool, add_one, in, MANY, sizeof(*in), out, .result_size = sizeof(*out)));
 	NEED_NULL(TINE_ENOMEM, tine_submit(pool, add_one, in, sizeof(*in), .result_size = 1 << 20));
 	tine_pool *second = tine_pool_open(.workers = 2); /* what is left may do for a small one */
 	kit_expect(second || tine_last_code() == TINE_ENOMEM);
@@ -272,9 +279,17 @@ static int no_room_for_stories(void *arg)
 		in[i] = i % 3 == 0 ? SIGKILL : 0;
 	void *room = NEED_NEW(tine_shared_alloc(60000)), *filled = fill(16);
 	tine_shared_free(room);
-	call = (tine_map_args){.struct_size = sizeof(call), .pool = pool, .task = dies, .args = in, .count = ITEMS,
-			       .arg_size = sizeof(*in), .statuses = codes, .failures = f, .max_failures = ITEMS,
-			       .failure_count = &failed, .chunk = 1};
+	call = (tine_map_args){.struct_size = sizeof(call),
+			       .pool = pool,
+			       .task = dies,
+			       .args = in,
+			       .count = ITEMS,
+			       .arg_size = sizeof(*in),
+			       .statuses = codes,
+			       .failures = f,
+			       .max_failures = ITEMS,
+			       .failure_count = &failed,
+			       .chunk = 1};
 	int rc = tine_map_with(&call);
 	if (rc != TINE_ENOMEM) {
 		kit_expect(rc == TINE_EITEMS && failed == ITEMS / 3);

@@ -26,7 +26,8 @@ static int dies(const void *arg, void *result)
 
 static void check(const tine_failure *f, int i)
 {
-	static const char *const words[] = {"SIGSEGV at address 0x0", "SIGKILL", "exit(", "SIGABRT"};
+	static const char *const words[] = {"SIGSEGV at address 0x0", "SIGKILL", "exit(",
+					    "SIGABRT"};
 	char item[32];
 
 	snprintf(item, sizeof(item), "item %d:", i);
@@ -45,9 +46,9 @@ static int thousand_stories(void *chunk)
 
 	for (int i = 0; i < N; i++)
 		in[i] = i;
-	NEED(TINE_EITEMS, tine_map(pool, dies, in, N, sizeof(*in), out, .result_size = sizeof(*out), .statuses = codes,
-				   .failures = f, .max_failures = N, .failure_count = &failed,
-				   .chunk = (size_t)NUMBER(chunk)));
+	NEED(TINE_EITEMS, tine_map(pool, dies, in, N, sizeof(*in), out, .result_size = sizeof(*out),
+				   .statuses = codes, .failures = f, .max_failures = N,
+				   .failure_count = &failed, .chunk = (size_t)NUMBER(chunk)));
 	kit_expect(failed == N && strstr(tine_last_error(), "1000 of 1000"));
 	for (int i = 0; i < N; i++) {
 		kit_expect(out[i] == 0 && codes[i] == f[i].code);
@@ -68,12 +69,15 @@ static int thousand_futures(void *arg)
 
 	(void)arg;
 	for (int i = 0; i < N; i++)
-		list[i] = NEED_NEW(tine_submit(pool, dies, &i, sizeof(i), .result_size = sizeof(i)));
+		list[i] =
+			NEED_NEW(tine_submit(pool, dies, &i, sizeof(i), .result_size = sizeof(i)));
 	for (int i = 0; i < N; i++) {
 		int out = 1;
 
-		NEED(i % 4 == 2 ? TINE_EEXITED : TINE_ECRASHED, tine_future_get(list[i], &out, TINE_FOREVER));
-		kit_expect(out == 0 && tine_future_failure(list[i])->code == tine_future_status(list[i]));
+		NEED(i % 4 == 2 ? TINE_EEXITED : TINE_ECRASHED,
+		     tine_future_get(list[i], &out, TINE_FOREVER));
+		kit_expect(out == 0 &&
+			   tine_future_failure(list[i])->code == tine_future_status(list[i]));
 		tine_future_free(list[i]);
 	}
 	works(pool);

@@ -56,15 +56,18 @@ static int lost_in_a_map(void *number)
 	if (NUMBER(number))
 		signal_known(the_family->worker[1], SIGSTOP);
 	double begin = now();
-	NEED(TINE_ELOST, tine_map(pool, naps_a_little, in, N, sizeof(*in), out, .result_size = sizeof(*out),
-				  .statuses = codes, .failures = &first, .max_failures = 1));
+	NEED(TINE_ELOST,
+	     tine_map(pool, naps_a_little, in, N, sizeof(*in), out, .result_size = sizeof(*out),
+		      .statuses = codes, .failures = &first, .max_failures = 1));
 	kit_expect(now() - begin < 1.5);
 	check_lost(codes, out, N);
 	kit_expect(first.code == TINE_ELOST && *first.text);
 	pthread_join(thread, NULL);
 	kit_expect(all_gone(2));
-	NEED(TINE_ELOST, tine_map(pool, naps_a_little, in, N, sizeof(*in), out, .result_size = sizeof(*out)));
-	NEED_NULL(TINE_ELOST, tine_submit(pool, naps_a_little, in, sizeof(*in), .result_size = sizeof(*out)));
+	NEED(TINE_ELOST,
+	     tine_map(pool, naps_a_little, in, N, sizeof(*in), out, .result_size = sizeof(*out)));
+	NEED_NULL(TINE_ELOST,
+		  tine_submit(pool, naps_a_little, in, sizeof(*in), .result_size = sizeof(*out)));
 	NEED(TINE_ELOST, tine_pool_close(pool, TINE_FOREVER));
 	pool = NEED_NEW(tine_pool_open(.workers = 2)); /* a new one is as good as ever */
 	works(pool);
@@ -82,14 +85,16 @@ static int lost_with_futures(void *arg)
 
 	(void)arg;
 	for (int i = 0; i < N; i++)
-		list[i] = NEED_NEW(tine_submit(pool, naps_a_little, &i, sizeof(i), .result_size = sizeof(i)));
+		list[i] = NEED_NEW(
+			tine_submit(pool, naps_a_little, &i, sizeof(i), .result_size = sizeof(i)));
 	pthread_create(&thread, NULL, kills_supervisor_soon, NULL);
 	double begin = now();
 	for (int i = 0; i < N; i++)
 		codes[i] = tine_future_get(list[i], &out[i], 10);
 	kit_expect(now() - begin < 2);
 	check_lost(codes, out, N);
-	kit_expect(tine_future_failure(list[N - 1]) && tine_future_status(list[N - 1]) == TINE_ELOST);
+	kit_expect(tine_future_failure(list[N - 1]) &&
+		   tine_future_status(list[N - 1]) == TINE_ELOST);
 	pthread_join(thread, NULL);
 	NEED(0, tine_pool_terminate(pool));
 	for (int i = 0; i < N; i++)
@@ -109,7 +114,8 @@ static int lost_while_idle(void *arg)
 		signal_known(the_family->supervisor, SIGKILL);
 		kit_expect(all_gone(2));
 		if (how == 1)
-			NEED(TINE_ELOST, tine_map(pool, add_one, &in, 1, sizeof(in), &out, .result_size = sizeof(out)));
+			NEED(TINE_ELOST, tine_map(pool, add_one, &in, 1, sizeof(in), &out,
+						  .result_size = sizeof(out)));
 		if (how == 2)
 			NEED(0, tine_pool_terminate(pool));
 		else
@@ -187,8 +193,10 @@ static int killed_while_busy(void *arg)
 			  .statuses = codes, .failure_count = &failed);
 	kit_expect(rc == TINE_EITEMS && failed > 0 && failed < N);
 	for (int i = 0; i < N; i++)
-		kit_expect((codes[i] == 0 || codes[i] == TINE_ECRASHED) && out[i] == (codes[i] ? 0 : i + 1));
-	NEED(0, tine_map(pool, naps_a_little, in, N, sizeof(*in), out, .result_size = sizeof(*out), .retries = 100));
+		kit_expect((codes[i] == 0 || codes[i] == TINE_ECRASHED) &&
+			   out[i] == (codes[i] ? 0 : i + 1));
+	NEED(0, tine_map(pool, naps_a_little, in, N, sizeof(*in), out, .result_size = sizeof(*out),
+			 .retries = 100));
 	atomic_store(&end, 1);
 	pthread_join(thread, NULL);
 	NEED(0, tine_pool_close(pool, TINE_FOREVER));
@@ -256,16 +264,11 @@ static int terminated_while_stopped(void *arg)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		SCENARIO_WITH(lost_in_a_map, 0),
-		SCENARIO_WITH(lost_in_a_map, 1),
-		SCENARIO(lost_with_futures),
-		SCENARIO(lost_while_idle),
-		SCENARIO(lost_default_pool),
-		SCENARIO(killed_while_idle),
-		SCENARIO(killed_while_busy),
-		SCENARIO(stopped_for_a_while),
-		SCENARIO(one_stopped),
-		SCENARIO(terminated_while_stopped),
+		SCENARIO_WITH(lost_in_a_map, 0), SCENARIO_WITH(lost_in_a_map, 1),
+		SCENARIO(lost_with_futures),     SCENARIO(lost_while_idle),
+		SCENARIO(lost_default_pool),     SCENARIO(killed_while_idle),
+		SCENARIO(killed_while_busy),     SCENARIO(stopped_for_a_while),
+		SCENARIO(one_stopped),           SCENARIO(terminated_while_stopped),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

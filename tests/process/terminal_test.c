@@ -44,8 +44,8 @@ static _Noreturn void be_a_host(int how)
 	if (how == BETWEEN)
 		for (;;)
 			pause();
-	int rc = tine_map(pool, how == IN_HUNG_MAP ? sleeps_for_ever : naps_long, NULL, 100000, 0, NULL, .chunk = 1,
-			  .cancel = flag);
+	int rc = tine_map(pool, how == IN_HUNG_MAP ? sleeps_for_ever : naps_long, NULL, 100000, 0,
+			  NULL, .chunk = 1, .cancel = flag);
 	kit_expect(how == CANCELS && rc == TINE_ECANCELLED);
 	NEED(0, tine_pool_close(pool, TINE_FOREVER));
 	_exit(0);
@@ -119,7 +119,8 @@ static int hang_up(void *number)
 	int master = start_on_terminal(NUMBER(number), &host);
 
 	close(master);
-	kit_expect(waitpid(host, &status, 0) == host && WIFSIGNALED(status) && WTERMSIG(status) == SIGHUP);
+	kit_expect(waitpid(host, &status, 0) == host && WIFSIGNALED(status) &&
+		   WTERMSIG(status) == SIGHUP);
 	kit_expect(all_gone(2));
 	return 0;
 }
@@ -132,11 +133,13 @@ static int suspend(void *arg)
 	int master = start_on_terminal(CANCELS, &host);
 
 	(void)arg;
-	kit_expect(kill(host, SIGSTOP) == 0 && waitpid(host, &status, WUNTRACED) == host && WIFSTOPPED(status));
+	kit_expect(kill(host, SIGSTOP) == 0 && waitpid(host, &status, WUNTRACED) == host &&
+		   WIFSTOPPED(status));
 	nap(0.1);
 	kit_expect(lives(the_family->supervisor) && kill(host, SIGCONT) == 0);
 	kit_expect(write(master, "\003", 1) == 1);
-	kit_expect(waitpid(host, &status, 0) == host && WIFEXITED(status) && WEXITSTATUS(status) == 0);
+	kit_expect(waitpid(host, &status, 0) == host && WIFEXITED(status) &&
+		   WEXITSTATUS(status) == 0);
 	close(master);
 	return 0;
 }

@@ -30,7 +30,10 @@ static const struct {
 
 static uint64_t random_state;
 
-void chaos_seed(uint64_t seed) { random_state = seed; }
+void chaos_seed(uint64_t seed)
+{
+	random_state = seed;
+}
 
 uint64_t chaos_mix(uint64_t x)
 {
@@ -40,7 +43,10 @@ uint64_t chaos_mix(uint64_t x)
 	return x ^ (x >> 31);
 }
 
-uint64_t chaos_random(void) { return chaos_mix(random_state++); }
+uint64_t chaos_random(void)
+{
+	return chaos_mix(random_state++);
+}
 
 double chaos_now(void)
 {
@@ -81,7 +87,10 @@ void chaos_begin(const char *doing)
 	atomic_store(&chaos->began, chaos_now());
 }
 
-void chaos_end(void) { atomic_store(&chaos->began, 0); }
+void chaos_end(void)
+{
+	atomic_store(&chaos->began, 0);
+}
 
 static void *watchdog(void *ignored)
 {
@@ -90,9 +99,11 @@ static void *watchdog(void *ignored)
 		double began = atomic_load(&chaos->began);
 
 		chaos_nap(0.1);
-		if (began == 0 || began != atomic_load(&chaos->began) || chaos_now() - began < HANG_SECONDS)
+		if (began == 0 || began != atomic_load(&chaos->began) ||
+		    chaos_now() - began < HANG_SECONDS)
 			continue;
-		CHAOS_COUNT(hung, "%s takes more than %d s", atomic_load(&chaos->doing), HANG_SECONDS);
+		CHAOS_COUNT(hung, "%s takes more than %d s", atomic_load(&chaos->doing),
+			    HANG_SECONDS);
 		inside_dump(atomic_load(&chaos->pool));
 		if (getenv("CHAOS_STAY"))
 			for (;;) /* for gdb */
@@ -130,7 +141,8 @@ void chaos_close(tine_pool *pool, int expected)
 			    tine_last_error());
 	killer_wait_gone("tine_pool_close");
 	if (expected == 0) /* .stats would count only those that died in an item */
-		atomic_fetch_add(&chaos->sum.crashes, atomic_load(&chaos->births) - atomic_load(&chaos->left));
+		atomic_fetch_add(&chaos->sum.crashes,
+				 atomic_load(&chaos->births) - atomic_load(&chaos->left));
 }
 
 /* ---- the parts ---- */
@@ -155,16 +167,16 @@ static void part(const char *name, void (*run)(double seconds), double seconds)
 	size_t after = chaos_in_use(&orphaned);
 	const char *broken = inside_check_heap();
 	fprintf(stderr,
-		"chaos: %-10s %5.1f s: %llu maps, %llu items, %llu signals, %llu crashes so far\n", name,
-		chaos_now() - begin, (unsigned long long)chaos->sum.maps,
+		"chaos: %-10s %5.1f s: %llu maps, %llu items, %llu signals, %llu crashes so far\n",
+		name, chaos_now() - begin, (unsigned long long)chaos->sum.maps,
 		(unsigned long long)chaos->sum.items, (unsigned long long)chaos->sum.signals,
 		(unsigned long long)chaos->sum.crashes);
 	if (after != before || orphaned != orphaned_before)
-		CHAOS_COUNT(lost, "%s: %zu bytes of the heap in use before, %zu after; %zu orphaned", name,
-			    before, after, orphaned - orphaned_before);
+		CHAOS_COUNT(lost,
+			    "%s: %zu bytes of the heap in use before, %zu after; %zu orphaned",
+			    name, before, after, orphaned - orphaned_before);
 	if (broken)
 		CHAOS_COUNT(wrong, "%s: the heap is broken: %s", name, broken);
-	if (getenv("CHAOS_FDS")) system("ls -l /proc/$PPID/fd >&2");
 	for (int i = kit_descriptors(); i > open_before; i--)
 		CHAOS_COUNT(leaked_fds, "%s: one descriptor more", name);
 }
@@ -194,7 +206,8 @@ static int host(void *p)
 	chaos_seed(o->seed);
 	pid_t killer = killer_start(chaos_random());
 	pthread_create(&thread, NULL, watchdog, NULL);
-	tine_pool_close(chaos_pool(1, 0, killer_tell), TINE_FOREVER); /* what is made once is made here */
+	tine_pool_close(chaos_pool(1, 0, killer_tell),
+			TINE_FOREVER); /* what is made once is made here */
 	part("maps", maps_run, o->seconds);
 	part("futures", futures_run, o->seconds / 10);
 	part("points", run_points, o->seconds);
@@ -209,7 +222,8 @@ static void apart(const char *name, int (*fn)(void *), void *arg, double limit)
 	kit_outcome outcome = kit_run(fn, arg, limit);
 
 	if (outcome.failed || outcome.signal != 0 || outcome.code != 0)
-		fprintf(stderr, "chaos: %s ended with code %d, signal %d\n", name, outcome.code, outcome.signal);
+		fprintf(stderr, "chaos: %s ended with code %d, signal %d\n", name, outcome.code,
+			outcome.signal);
 	if (outcome.timed_out)
 		CHAOS_COUNT(hung, "%s took more than %.0f s", name, limit);
 	else if (outcome.failed || outcome.signal != 0 || outcome.code > 1)
@@ -222,30 +236,35 @@ static int tell_verdict(double seconds)
 {
 	const tally *sum = &chaos->sum;
 	double share = seconds < 60 ? seconds / 60 : 1;
-	uint64_t bad = sum->lost + sum->wrong + sum->doubled + sum->hung + sum->orphans + sum->leaked_fds;
+	uint64_t bad =
+		sum->lost + sum->wrong + sum->doubled + sum->hung + sum->orphans + sum->leaked_fds;
 	bool enough = (double)sum->items >= share * (double)least.items &&
 		      (double)sum->signals >= share * (double)least.signals &&
 		      (double)sum->crashes >= share * (double)least.crashes;
 
 	if (!enough)
-		printf("chaos: too little was done: at least %.0f items, %.0f signals, %.0f crashes\n",
+		printf("chaos: too little was done: at least %.0f items, %.0f signals, %.0f "
+		       "crashes\n",
 		       share * (double)least.items, share * (double)least.signals,
 		       share * (double)least.crashes);
 #define N(what) (unsigned long long)sum->what
-	printf("maps=%llu items=%llu signals=%llu crashes=%llu lost=%llu wrong=%llu doubled=%llu hung=%llu "
+	printf("maps=%llu items=%llu signals=%llu crashes=%llu lost=%llu wrong=%llu doubled=%llu "
+	       "hung=%llu "
 	       "orphans=%llu leaked_fds=%llu\n",
-	       N(maps), N(items), N(signals), N(crashes), N(lost), N(wrong), N(doubled), N(hung), N(orphans),
-	       N(leaked_fds));
+	       N(maps), N(items), N(signals), N(crashes), N(lost), N(wrong), N(doubled), N(hung),
+	       N(orphans), N(leaked_fds));
 	return bad == 0 && enough ? 0 : 1;
 }
 
 int main(int argc, char **argv)
 {
 	options o = {argc > 1 ? atof(argv[1]) : 60,
-		     argc > 2 ? strtoull(argv[2], NULL, 0) : chaos_mix((uint64_t)time(NULL) ^ (uint64_t)getpid())};
+		     argc > 2 ? strtoull(argv[2], NULL, 0)
+			      : chaos_mix((uint64_t)time(NULL) ^ (uint64_t)getpid())};
 	int repeats = o.seconds < 30 ? 4 : 12;
 
-	chaos = mmap(NULL, sizeof(*chaos), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	chaos = mmap(NULL, sizeof(*chaos), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
+		     0);
 	if (chaos == MAP_FAILED || o.seconds <= 0) {
 		fprintf(stderr, "usage: chaos SECONDS [SEED]\n");
 		return 2;

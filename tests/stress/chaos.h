@@ -18,7 +18,8 @@ typedef struct told {
 } told;
 
 typedef struct tally {
-	_Atomic uint64_t maps, items, signals, crashes, lost, wrong, doubled, hung, orphans, leaked_fds;
+	_Atomic uint64_t maps, items, signals, crashes, lost, wrong, doubled, hung, orphans,
+		leaked_fds;
 } tally;
 
 typedef struct chaos_state {
@@ -26,8 +27,8 @@ typedef struct chaos_state {
 	/* told by the workers in their .init */
 	told supervisor, worker[TOLD_MAX];
 	_Atomic uint64_t births, left; /* workers that began; that ended in peace */
-	_Atomic int workers; /* of the open pool */
-	_Atomic int load;    /* number of the map or batch that runs */
+	_Atomic int workers;           /* of the open pool */
+	_Atomic int load;              /* number of the map or batch that runs */
 	/* orders to the killer */
 	_Atomic int armed;           /* 1: workers may be signalled at any time */
 	_Atomic int idle_signals;    /* while not armed: how many may be sent all the same */
@@ -67,13 +68,13 @@ size_t chaos_in_use(size_t *orphaned); /* bytes of the heap; orphaned may be NUL
 /* killer.c */
 pid_t killer_start(uint64_t seed);
 void killer_stop(pid_t killer);
-int killer_tell(void *context);     /* the .init of chaos_pool() */
-void killer_left(void *context);    /* its .exit */
-void killer_worked(void);           /* an item of this worker begins */
-void killer_arm(void);              /* a load begins: workers may be signalled */
-int killer_still_there(int *pids);  /* told processes that live; their pids */
-void killer_end_all(void);          /* kill what is still there */
-void killer_stop_one(bool go_on);   /* SIGSTOP, or SIGCONT, to the first worker told */
+int killer_tell(void *context);           /* the .init of chaos_pool() */
+void killer_left(void *context);          /* its .exit */
+void killer_worked(void);                 /* an item of this worker begins */
+void killer_arm(void);                    /* a load begins: workers may be signalled */
+int killer_still_there(int *pids);        /* told processes that live; their pids */
+void killer_end_all(void);                /* kill what is still there */
+void killer_stop_one(bool go_on);         /* SIGSTOP, or SIGCONT, to the first worker told */
 void killer_wait_gone(const char *after); /* at most 2 s; what is left then is an orphan */
 
 /* maps.c, futures.c, points.c, ends.c: one kind of load each */

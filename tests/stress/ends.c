@@ -23,13 +23,15 @@ static int slow(const void *arg, void *result)
 static void check_lost_map(int rc, double took, const int *statuses, const int *results)
 {
 	if (rc != TINE_ELOST)
-		CHAOS_COUNT(wrong, "the map of a lost supervisor gave %d: %s", rc, tine_last_error());
+		CHAOS_COUNT(wrong, "the map of a lost supervisor gave %d: %s", rc,
+			    tine_last_error());
 	if (took * 1000 > PROMPT_MS)
 		CHAOS_COUNT(hung, "the map of a lost supervisor ended %g s after its death", took);
 	for (int i = 0; i < ITEMS; i++)
-		if (results[i] != (statuses[i] == 0 ? i + 1 : 0) || (statuses[i] != 0 && statuses[i] != TINE_ELOST))
-			CHAOS_COUNT(wrong, "lost supervisor: item %d has status %d and result %d", i, statuses[i],
-				    results[i]);
+		if (results[i] != (statuses[i] == 0 ? i + 1 : 0) ||
+		    (statuses[i] != 0 && statuses[i] != TINE_ELOST))
+			CHAOS_COUNT(wrong, "lost supervisor: item %d has status %d and result %d",
+				    i, statuses[i], results[i]);
 }
 
 static void lose_in_map(tine_pool *pool)
@@ -41,8 +43,9 @@ static void lose_in_map(tine_pool *pool)
 		args[i] = i;
 	chaos_begin("a map that loses its supervisor");
 	atomic_store(&chaos->kill_supervisor, 1);
-	int rc = tine_map(pool, slow, args, ITEMS, sizeof(*args), results, .result_size = sizeof(*results),
-			  .statuses = statuses, .chunk = chaos_random() % 2);
+	int rc = tine_map(pool, slow, args, ITEMS, sizeof(*args), results,
+			  .result_size = sizeof(*results), .statuses = statuses,
+			  .chunk = chaos_random() % 2);
 	check_lost_map(rc, chaos_now() - atomic_load(&chaos->supervisor_died), statuses, results);
 	chaos_end();
 	atomic_fetch_add(&chaos->sum.maps, 1);
@@ -62,10 +65,14 @@ static void lose_with_futures(tine_pool *pool)
 		futures[i] = tine_submit(pool, slow, &i, sizeof(i), .result_size = sizeof(i));
 	atomic_store(&chaos->kill_supervisor, 1);
 	for (int i = 0; i < N; i++) {
-		int result = -1, rc = futures[i] ? tine_future_get(futures[i], &result, TINE_FOREVER) : TINE_ELOST;
+		int result = -1, rc = futures[i]
+					      ? tine_future_get(futures[i], &result, TINE_FOREVER)
+					      : TINE_ELOST;
 
-		if ((rc != 0 && rc != TINE_ELOST) || (futures[i] && result != (rc == 0 ? i + 1 : 0)))
-			CHAOS_COUNT(wrong, "lost supervisor: future %d gave %d and %d", i, rc, result);
+		if ((rc != 0 && rc != TINE_ELOST) ||
+		    (futures[i] && result != (rc == 0 ? i + 1 : 0)))
+			CHAOS_COUNT(wrong, "lost supervisor: future %d gave %d and %d", i, rc,
+				    result);
 		tine_future_free(futures[i]);
 	}
 	while (atomic_load(&chaos->kill_supervisor)) /* all were quicker than the killer */
@@ -83,15 +90,18 @@ static void lose_idle(tine_pool *pool)
 		chaos_nap(0.001);
 	chaos_nap(0.001 * (double)(chaos_random() % 3));
 	chaos_begin("a map after the supervisor's death");
-	int rc = tine_map(pool, slow, &one, 1, sizeof(one), &result, .result_size = sizeof(result), .statuses = &status);
+	int rc = tine_map(pool, slow, &one, 1, sizeof(one), &result, .result_size = sizeof(result),
+			  .statuses = &status);
 	chaos_end();
 	if (rc != TINE_ELOST && rc != 0) /* a worker may have been quicker */
-		CHAOS_COUNT(wrong, "a map after the supervisor's death gave %d: %s", rc, tine_last_error());
+		CHAOS_COUNT(wrong, "a map after the supervisor's death gave %d: %s", rc,
+			    tine_last_error());
 }
 
 void ends_supervisor(int repeats)
 {
-	static void (*const lose[])(tine_pool *) = {lose_in_map, lose_with_futures, lose_idle, lose_in_map};
+	static void (*const lose[])(tine_pool *) = {lose_in_map, lose_with_futures, lose_idle,
+						    lose_in_map};
 
 	for (int i = 0; i < repeats; i++) {
 		tine_pool *pool = chaos_pool(2 + i % 3, 0, killer_tell);

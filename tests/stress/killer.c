@@ -44,7 +44,8 @@ static bool read_stat(pid_t pid, process_stat *out)
 	unsigned long long start = 0;
 	int parent = 0;
 	if (!end || sscanf(end + 1,
-			   " %c %d %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %llu",
+			   " %c %d %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s "
+			   "%*s %llu",
 			   &out->state, &parent, &start) != 3)
 		return false;
 	out->parent = parent;
@@ -215,7 +216,8 @@ static int choose_victim(void)
 {
 	static int idle_deaths;
 	told *who = &chaos->worker[chaos_random() % (uint64_t)atomic_load(&chaos->workers)];
-	bool worked = atomic_load(&who->worked) == atomic_load(&chaos->load), scan = chaos_random() % 16 == 0;
+	bool worked = atomic_load(&who->worked) == atomic_load(&chaos->load),
+	     scan = chaos_random() % 16 == 0;
 
 	if ((scan || !worked) && idle_deaths >= 2)
 		return -1;
@@ -246,7 +248,8 @@ static void obey(void)
 	}
 	if (atomic_load(&chaos->armed))
 		strike();
-	else if (atomic_load(&chaos->idle_signals) > 0 && atomic_fetch_sub(&chaos->idle_signals, 1) > 0)
+	else if (atomic_load(&chaos->idle_signals) > 0 &&
+		 atomic_fetch_sub(&chaos->idle_signals, 1) > 0)
 		strike();
 }
 
@@ -259,7 +262,8 @@ pid_t killer_start(uint64_t seed)
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	prctl(PR_SET_NAME, "chaos-killer");
 	prctl(PR_SET_TIMERSLACK, 1000);
-	setpriority(PRIO_PROCESS, 0, -10); /* where that is permitted: it must come between the others */
+	setpriority(PRIO_PROCESS, 0,
+		    -10); /* where that is permitted: it must come between the others */
 	if (getppid() != parent)
 		_exit(1);
 	chaos_seed(seed);

@@ -12,7 +12,16 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { ITEMS = 3000, MANY = 100000, FUTURES = 300, ROUNDS = 3, KILLS = 4, IDLE_KILLS = 2, NESTED = 6, FAILING = 40 };
+enum {
+	ITEMS = 3000,
+	MANY = 100000,
+	FUTURES = 300,
+	ROUNDS = 3,
+	KILLS = 4,
+	IDLE_KILLS = 2,
+	NESTED = 6,
+	FAILING = 40
+};
 enum { CODE_OWN = 3, CODE_NESTED = 9, GARBAGE = 0xa5 };
 
 /* Where a load passes a point: in maps of chunk 1, in longer ones, in futures. */
@@ -24,13 +33,26 @@ typedef struct point {
 } point;
 
 static const point points[] = {
-	{"job-named", IN_ALL},      {"cursor-moved", IN_MAPS},    {"range-told", IN_MAPS},
-	{"chunk-claimed", IN_MAPS}, {"item-ended", IN_MAPS},      {"story-told", IN_ALL},
-	{"chunk-done", IN_MAPS},    {"chunk-offered", IN_CHUNKS}, {"cell-told", IN_MAPS},
-	{"job-done", IN_ALL},       {"job-ended", IN_ALL},        {"future-claimed", IN_ALL},
-	{"future-ran", IN_ALL},     {"future-done", IN_ALL},      {"ready-set", IN_ALL},
-	{"ready-cleared", IN_ALL},  {"wake-taken", IN_ALL},       {"asleep", IN_ALL},
-	{"job-claimed-by-submitter", IN_ALL},                     {"job-running", IN_ALL},
+	{"job-named", IN_ALL},
+	{"cursor-moved", IN_MAPS},
+	{"range-told", IN_MAPS},
+	{"chunk-claimed", IN_MAPS},
+	{"item-ended", IN_MAPS},
+	{"story-told", IN_ALL},
+	{"chunk-done", IN_MAPS},
+	{"chunk-offered", IN_CHUNKS},
+	{"cell-told", IN_MAPS},
+	{"job-done", IN_ALL},
+	{"job-ended", IN_ALL},
+	{"future-claimed", IN_ALL},
+	{"future-ran", IN_ALL},
+	{"future-done", IN_ALL},
+	{"ready-set", IN_ALL},
+	{"ready-cleared", IN_ALL},
+	{"wake-taken", IN_ALL},
+	{"asleep", IN_ALL},
+	{"job-claimed-by-submitter", IN_ALL},
+	{"job-running", IN_ALL},
 };
 enum { POINTS = sizeof(points) / sizeof(*points) };
 
@@ -70,7 +92,10 @@ static int tell(void *context)
 	return killer_tell(context);
 }
 
-static uint64_t answer(uint64_t i) { return chaos_mix(i ^ the_plan->salt) | 1; }
+static uint64_t answer(uint64_t i)
+{
+	return chaos_mix(i ^ the_plan->salt) | 1;
+}
 
 static int inner(const void *arg, void *result)
 {
@@ -85,21 +110,27 @@ static int ask_the_pool(uint64_t i)
 	int rc;
 
 	if (i % 2) {
-		tine_future *future = tine_submit(the_plan->pool, inner, in, sizeof(*in), .result_size = sizeof(*out),
-						  .retries = -1);
+		tine_future *future = tine_submit(the_plan->pool, inner, in, sizeof(*in),
+						  .result_size = sizeof(*out), .retries = -1);
 		if (!future)
 			return CODE_NESTED;
 		rc = tine_future_get(future, out, TINE_FOREVER);
 		tine_future_free(future);
 		return rc ? CODE_NESTED : out[0] == i + 1 ? 0 : 1;
 	}
-	rc = tine_map(the_plan->pool, inner, in, 3, sizeof(*in), out, .result_size = sizeof(*out), .retries = -1,
-		      .chunk = 2);
+	rc = tine_map(the_plan->pool, inner, in, 3, sizeof(*in), out, .result_size = sizeof(*out),
+		      .retries = -1, .chunk = 2);
 	return rc ? CODE_NESTED : out[0] == i + 1 && out[1] == i + 2 && out[2] == i + 3 ? 0 : 1;
 }
 
-static bool fails(uint64_t i) { return i % (the_plan->count / FAILING) == 2; }
-static bool asks(uint64_t i) { return i % (the_plan->count / NESTED) == 5; }
+static bool fails(uint64_t i)
+{
+	return i % (the_plan->count / FAILING) == 2;
+}
+static bool asks(uint64_t i)
+{
+	return i % (the_plan->count / NESTED) == 5;
+}
 
 static int work(const void *arg, void *result)
 {
@@ -121,12 +152,14 @@ static void check_item(uint64_t i, int status, uint64_t result, bool retry)
 		     (status == CODE_NESTED && asks(i));
 
 	if (!retry && runs > 1)
-		CHAOS_COUNT(doubled, "%s: item %llu ran %u times", name, (unsigned long long)i, runs);
+		CHAOS_COUNT(doubled, "%s: item %llu ran %u times", name, (unsigned long long)i,
+			    runs);
 	if (status == 0 && runs == 0)
-		CHAOS_COUNT(lost, "%s: item %llu never ran but has status 0", name, (unsigned long long)i);
+		CHAOS_COUNT(lost, "%s: item %llu never ran but has status 0", name,
+			    (unsigned long long)i);
 	if (!known || (status == 0 && fails(i)) || result != (status == 0 ? answer(i) : 0))
-		CHAOS_COUNT(wrong, "%s: item %llu has status %d and result %#llx", name, (unsigned long long)i,
-			    status, (unsigned long long)result);
+		CHAOS_COUNT(wrong, "%s: item %llu has status %d and result %#llx", name,
+			    (unsigned long long)i, status, (unsigned long long)result);
 }
 
 static void run_map(size_t chunk, uint64_t count, bool retry)
@@ -135,22 +168,25 @@ static void run_map(size_t chunk, uint64_t count, bool retry)
 
 	memset(the_plan->results, GARBAGE, sizeof(the_plan->results));
 	chaos_begin(points[the_plan->point].name);
-	int rc = tine_map(the_plan->pool, work, the_plan->args, count, sizeof(uint64_t), the_plan->results,
-			  .result_size = sizeof(uint64_t), .chunk = chunk, .retries = retry ? 20 : -1,
-			  .statuses = statuses, .failures = failures, .max_failures = MANY, .failure_count = &told);
+	int rc = tine_map(the_plan->pool, work, the_plan->args, count, sizeof(uint64_t),
+			  the_plan->results, .result_size = sizeof(uint64_t), .chunk = chunk,
+			  .retries = retry ? 20 : -1, .statuses = statuses, .failures = failures,
+			  .max_failures = MANY, .failure_count = &told);
 	chaos_end();
 	for (uint64_t i = 0; i < count; i++) {
 		check_item(i, statuses[i], the_plan->results[i], retry);
 		if (statuses[i] == 0)
 			continue;
-		if (failed < told && (failures[failed].index != i || failures[failed].code != statuses[i]))
-			CHAOS_COUNT(wrong, "%s: story %zu is of item %zu: %s", points[the_plan->point].name, failed,
-				    failures[failed].index, failures[failed].text);
+		if (failed < told &&
+		    (failures[failed].index != i || failures[failed].code != statuses[i]))
+			CHAOS_COUNT(wrong, "%s: story %zu is of item %zu: %s",
+				    points[the_plan->point].name, failed, failures[failed].index,
+				    failures[failed].text);
 		failed++;
 	}
 	if (failed != told || rc != (failed ? TINE_EITEMS : 0))
-		CHAOS_COUNT(wrong, "%s: %zu failed, %zu told, tine_map gave %d: %s", points[the_plan->point].name,
-			    failed, told, rc, tine_last_error());
+		CHAOS_COUNT(wrong, "%s: %zu failed, %zu told, tine_map gave %d: %s",
+			    points[the_plan->point].name, failed, told, rc, tine_last_error());
 	atomic_fetch_add(&chaos->sum.maps, 1);
 	atomic_fetch_add(&chaos->sum.items, count);
 }
@@ -161,10 +197,11 @@ static void run_futures(bool retry)
 
 	chaos_begin(points[the_plan->point].name);
 	for (uint64_t i = 0; i < FUTURES; i++) {
-		futures[i] = tine_submit(the_plan->pool, work, &i, sizeof(i), .result_size = sizeof(i),
-					 .retries = retry ? 20 : -1);
+		futures[i] = tine_submit(the_plan->pool, work, &i, sizeof(i),
+					 .result_size = sizeof(i), .retries = retry ? 20 : -1);
 		if (!futures[i])
-			CHAOS_COUNT(lost, "%s: %s", points[the_plan->point].name, tine_last_error());
+			CHAOS_COUNT(lost, "%s: %s", points[the_plan->point].name,
+				    tine_last_error());
 	}
 	for (uint64_t i = 0; i < FUTURES; i++) {
 		uint64_t result = GARBAGE;
@@ -215,8 +252,8 @@ static void run_point(int point, int load, bool retry)
 	}
 	chaos_close(the_plan->pool, 0);
 	if (chaos_in_use(NULL) != before)
-		CHAOS_COUNT(lost, "%s, load %d: %zd bytes of the heap are leaked", points[point].name, load,
-			    (ssize_t)(chaos_in_use(NULL) - before));
+		CHAOS_COUNT(lost, "%s, load %d: %zd bytes of the heap are leaked",
+			    points[point].name, load, (ssize_t)(chaos_in_use(NULL) - before));
 }
 
 void points_run(void)
@@ -231,8 +268,10 @@ void points_run(void)
 
 			run_point(point, load, false);
 			run_point(point, load, true);
-			if (the_plan->hits[point] == before && (points[point].where & where_of[load]))
-				CHAOS_COUNT(lost, "kill point %s was not hit by load %d", points[point].name, load);
+			if (the_plan->hits[point] == before &&
+			    (points[point].where & where_of[load]))
+				CHAOS_COUNT(lost, "kill point %s was not hit by load %d",
+					    points[point].name, load);
 			atomic_fetch_add(&chaos->sum.signals, the_plan->hits[point] - before);
 		}
 	inside_set_hook(NULL);
