@@ -208,7 +208,7 @@ void tini_work_set(const tini_work *work, tini_job *job, size_t result_size)
 
 void tini_work_sign(tine_pool *pool, tini_job *job)
 {
-	tini_runner *runner = tini_runner_current();
+	tini_runner *runner = tini_runner_of(pool);
 
 	atomic_store(&job->depth, 0);
 	if (tini_pool_role(pool) != TINI_WORKER)

@@ -14,7 +14,6 @@
 #include "pool/run.h"
 #include "pool/stories.h"
 
-#include <stdio.h>
 #include <string.h>
 
 struct tine_future {
@@ -53,9 +52,10 @@ static int place_bytes(tini_job *job, const tine_submit_args *args)
 				 args->result_size);
 	unsigned char *bytes = job->inline_bytes;
 	if (size > TINI_INLINE) {
-		job->block = tini_pool_alloc(size);
+		job->block = tini_heap_alloc(size);
 		if (!job->block)
 			return TINE_ENOMEM;
+		tini_heap_hand_over(job->block); /* it hangs on the record already */
 		bytes = job->block;
 	} else if (args->result_size > 0) {
 		memset(bytes + copied, 0, args->result_size);
@@ -305,11 +305,9 @@ static int wait_for_any(wait_set *set, int64_t deadline, bool *seen)
 /* The pool that this item runs in, where one of the futures is of it; else NULL. */
 static tine_pool *own_pool(const wait_set *set)
 {
-	const tini_runner *runner = tini_runner_current();
-
-	for (size_t i = 0; runner && i < set->count; i++)
-		if (job_of(set->futures[i])->pool == runner->pool)
-			return runner->pool;
+	for (size_t i = 0; i < set->count; i++)
+		if (tini_runner_of(job_of(set->futures[i])->pool))
+			return job_of(set->futures[i])->pool;
 	return NULL;
 }
 

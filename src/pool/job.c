@@ -6,6 +6,7 @@
 #include "base/futex.h"
 #include "base/killpoint.h"
 #include "heap/heap.h"
+#include "pool/pool.h"
 #include "pool/ready.h"
 #include "pool/stories.h"
 
@@ -110,6 +111,8 @@ tini_job *tini_job_new(tine_pool *pool, const char *call)
 				TINE_ENOMEM,
 				"%s: %d futures and maps are in flight: get and free some", call,
 				TINI_RING_MAX);
+		if (tini_pool_role(pool) != TINI_WORKER && tini_jobs_sweep_limbo(pool))
+			continue;
 		if (!grow(pool, ring))
 			return NULL;
 	}
@@ -170,10 +173,22 @@ static void recycle_future(tini_job *job)
 	tini_heap_free(atomic_exchange(&job->failure, NULL));
 }
 
+static bool is_bare(tini_job *job)
+{
+	return !job->block && !atomic_load(&job->map) && !atomic_load(&job->results) &&
+	       !atomic_load(&job->story) && !atomic_load(&job->failure);
+}
+
 void tini_job_recycle(tini_job *job, uint32_t seen)
 {
 	uint32_t state = seen;
 
+	/* A worker may be killed in the middle of giving back: where something hangs on the record
+	 * it leaves that to the supervisor. */
+	if (tini_pool_role(job->pool) == TINI_WORKER && !is_bare(job)) {
+		atomic_store(&job->pool->limbo, 1);
+		return;
+	}
 	/* Exactly the use that the caller saw ended and let go of.  NEW is nobody's business: one of
 	 * those who get here has the record to itself. */
 	if (tini_job_state_of(seen) != TINI_JOB_ENDED || !(seen & TINI_JOB_GONE) ||
@@ -205,16 +220,17 @@ void tini_job_discard(tini_job *job)
 	set_state(job, TINI_JOB_FREE);
 }
 
-void tini_jobs_sweep_limbo(tine_pool *pool)
+bool tini_jobs_sweep_limbo(tine_pool *pool)
 {
 	if (atomic_load(&pool->limbo) == 0 || atomic_exchange(&pool->limbo, 0) == 0)
-		return;
+		return false;
 	for (uint32_t i = 0; i < atomic_load(&pool->ring); i++) {
 		tini_job *job = tini_job_at(pool, i);
 
 		if (job)
 			tini_job_recycle(job, atomic_load(&job->state));
 	}
+	return true;
 }
 
 void tini_jobs_free(tine_pool *pool)

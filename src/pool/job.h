@@ -49,8 +49,8 @@ void tini_job_recycle(tini_job *job, uint32_t seen);
 /* The same for a record in state NEW that is not going to be published. */
 void tini_job_discard(tini_job *job);
 
-/* Give back those whose worker has looked away since. */
-void tini_jobs_sweep_limbo(tine_pool *pool);
+/* Give back those whose worker has looked away since, and those that workers left.  False: there were none. */
+bool tini_jobs_sweep_limbo(tine_pool *pool);
 
 /* Its submitter, or somebody in the place of a dead one, is done with it: give it back now or when
  * it has ended. */

@@ -17,7 +17,6 @@
 
 #include <tine/trace.h>
 
-#include <stdio.h>
 #include <string.h>
 
 enum {

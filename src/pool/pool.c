@@ -22,12 +22,11 @@
 
 tini_role tini_pool_role(const tine_pool *pool)
 {
-	const tini_runner *runner = tini_runner_current();
+	const tini_runner *runner = tini_runner_of(pool);
 
 	if (pool->host == tini_self_id())
 		return TINI_HOST;
-	return runner && runner->pool == pool && runner->self == tini_self_id() ? TINI_WORKER
-										: TINI_STRANGER;
+	return runner && runner->self == tini_self_id() ? TINI_WORKER : TINI_STRANGER;
 }
 
 int tini_pool_check(const tine_pool *pool, const char *call)
@@ -254,8 +253,7 @@ static int end_pool(tine_pool *pool, bool kill, double timeout, const char *call
 		rc = tini_timeout_check(timeout, call);
 	if (rc != 0)
 		return rc;
-	const tini_runner *runner = tini_runner_current();
-	if (runner && runner->pool == pool)
+	if (tini_runner_of(pool))
 		return TINI_FAIL(TINE_EDEADLOCK,
 				 "%s: an item of pool `%s` would wait for its own end", call,
 				 pool->name);

@@ -13,7 +13,6 @@
  */
 #include "pool/repair.h"
 
-#include "base/killpoint.h"
 #include "pool/job.h"
 #include "pool/ready.h"
 #include "pool/run.h"

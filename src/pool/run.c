@@ -17,7 +17,6 @@
 #include "process/child.h"
 #include "process/self.h"
 
-#include <sched.h>
 #include <stdio.h>
 #include <stdio_ext.h>
 #include <string.h>
@@ -32,6 +31,13 @@ static tini_runner *runner_of_process;
 tini_runner *tini_runner_current(void)
 {
 	return runner_here ? runner_here : runner_of_process;
+}
+
+tini_runner *tini_runner_of(const tine_pool *pool)
+{
+	if (runner_here && runner_here->pool == pool)
+		return runner_here;
+	return runner_of_process && runner_of_process->pool == pool ? runner_of_process : NULL;
 }
 
 tini_runner *tini_runner_enter(tini_runner *runner)

@@ -32,6 +32,9 @@ typedef struct tini_runner {
 /* The runner of the calling thread, or of this worker process; NULL outside an item. */
 tini_runner *tini_runner_current(void);
 
+/* The runner of that pool in which the caller runs, also where an item of it uses another pool; NULL: none. */
+tini_runner *tini_runner_of(const tine_pool *pool);
+
 /* Make it the calling thread's; returns the one before. */
 tini_runner *tini_runner_enter(tini_runner *runner);
 

@@ -86,6 +86,8 @@ typedef struct tini_cell {
 	_Alignas(64) _Atomic uint64_t
 		ended; /* the slot's worker; the supervisor while the slot is dead */
 	_Atomic(tini_stories *) stories; /* the same */
+	uint64_t highest; /* the key to beat where all places are taken; 0: not known */
+	uint32_t kept;    /* stories in the blocks */
 } tini_cell;
 
 typedef enum tini_job_state {
@@ -106,7 +108,7 @@ typedef enum tini_job_state {
 struct tini_job {
 	_Alignas(64) _Atomic uint32_t state; /* the state word; futex */
 	_Atomic int32_t abort;   /* 0, or the code for what has not ended: set once, by CAS */
-	_Atomic int64_t kill_at; /* 0, or when running items are killed; TINI_NEVER: asked only */
+	_Atomic int64_t kill_at; /* 0, or when running items are killed */
 	tini_claim word;         /* a future's claim word */
 	_Atomic uint32_t failed; /* 1: some status is not 0 */
 	_Atomic(struct tini_map *) map; /* NULL: a future */
@@ -146,7 +148,6 @@ typedef struct tini_map {
 	uint64_t count, chunk, words;         /* items; items per word; words */
 	uint32_t stories_max;                 /* per writer */
 	bool stop;                            /* TINE_STOP */
-	bool adaptive;                        /* batches of words by time */
 	_Alignas(64) _Atomic uint64_t cursor; /* a hint: words below it have been offered once */
 	_Alignas(64) _Atomic uint64_t
 		redo;     /* low:32 | high:32, words to look at again; low == high: none */

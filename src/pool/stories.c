@@ -30,33 +30,50 @@ static void fill(tini_story *story, const tini_failing *f)
 	atomic_store(&story->key, f->index + 1);
 }
 
-/* An unused story, the one with the highest index where `max` are kept already, or NULL where that
- * is lower. */
-static tini_story *place(tini_cell *cell, uint32_t max, uint64_t index)
+static tini_story *highest_kept(tini_cell *cell)
 {
-	tini_stories *block = atomic_load(&cell->stories);
 	tini_story *highest = NULL;
-	uint32_t kept = 0;
 
-	if (block && block->used < STORIES_PER_BLOCK && max > STORIES_PER_BLOCK)
-		return &block->story[block->used++];
-	for (tini_stories *b = block; b; b = b->next) {
-		kept += b->used;
+	for (tini_stories *b = atomic_load(&cell->stories); b; b = b->next)
 		for (uint32_t i = 0; i < b->used; i++)
 			if (!highest || atomic_load(&b->story[i].key) > atomic_load(&highest->key))
 				highest = &b->story[i];
-	}
-	if (kept >= max)
-		return highest && atomic_load(&highest->key) > index + 1 ? highest : NULL;
-	if (block && block->used < STORIES_PER_BLOCK)
-		return &block->story[block->used++];
-	tini_stories *fresh = tini_pool_alloc(sizeof *fresh);
-	if (!fresh)
+	return highest;
+}
+
+/* Where `max` are kept already: the place of the highest index, where that is not lower.  Indices
+ * come in ascending order but for what is tried again, so a look at the last answer mostly serves. */
+static tini_story *replace(tini_cell *cell, uint64_t index)
+{
+	if (cell->highest != 0 && index + 1 >= cell->highest)
 		return NULL;
-	fresh->next = block;
-	fresh->used = 1;
-	atomic_store(&cell->stories, fresh);
-	return &fresh->story[0];
+	tini_story *highest = highest_kept(cell);
+	cell->highest = highest ? atomic_load(&highest->key) : 0;
+	if (!highest || cell->highest <= index + 1)
+		return NULL;
+	cell->highest = 0; /* to be looked up again */
+	return highest;
+}
+
+/* An unused story, or one that may be dropped for this; NULL: neither. */
+static tini_story *place(tini_cell *cell, uint32_t max, uint64_t index)
+{
+	tini_stories *block = atomic_load(&cell->stories);
+
+	if (cell->kept >= max)
+		return replace(cell, index);
+	if (!block || block->used == STORIES_PER_BLOCK) {
+		tini_stories *fresh = tini_heap_alloc(sizeof *fresh);
+
+		if (!fresh)
+			return NULL;
+		fresh->next = block;
+		atomic_store(&cell->stories, fresh);
+		tini_heap_hand_over(fresh); /* it hangs on the job already */
+		block = fresh;
+	}
+	cell->kept++;
+	return &block->story[block->used++];
 }
 
 void tini_story_tell(tini_job *job, tini_cell *cell, const tini_failing *failing)

@@ -389,7 +389,7 @@ static int64_t tick(void *context)
 	look_at_opening(pool);
 	int64_t slots = watch_slots(pool, now), jobs = watch_jobs(pool, now),
 		next = slots < jobs ? slots : jobs;
-	return me.fork_failing != 0 && next > me.fork_again ? me.fork_again : next;
+	return me.fork_again > now && me.fork_again < next ? me.fork_again : next;
 }
 
 /* ---- deaths */

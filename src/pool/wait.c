@@ -52,10 +52,9 @@ static bool spin(tini_job *job)
 /* Spares take it too from now on, even where the host has submitted it. */
 void tini_job_want(tini_job *job)
 {
-	const tini_runner *runner = tini_runner_current();
 	uint32_t top = 0;
 
-	if (!runner || runner->pool != job->pool)
+	if (!tini_runner_of(job->pool))
 		return;
 	atomic_compare_exchange_strong(&job->depth, &top, 1);
 	atomic_store(&job->pool->nested, 1);
@@ -72,10 +71,10 @@ uint32_t tini_parked(const tine_pool *pool)
 
 int tini_park(tine_pool *pool, tini_job *job)
 {
-	tini_runner *runner = tini_runner_current();
+	tini_runner *runner = tini_runner_of(pool);
 	uint32_t most = (uint32_t)pool->workers * TINI_SPARES;
 
-	if (!runner || runner->pool != pool || !runner->is_process)
+	if (!runner || !runner->is_process)
 		return 0;
 	atomic_store(&pool->nested, 1);
 	/* Several threads of one item may wait: one worker is parked. */
@@ -95,9 +94,9 @@ int tini_park(tine_pool *pool, tini_job *job)
 
 void tini_unpark(tine_pool *pool)
 {
-	tini_runner *runner = tini_runner_current();
+	tini_runner *runner = tini_runner_of(pool);
 
-	if (!runner || runner->pool != pool || !runner->is_process)
+	if (!runner || !runner->is_process)
 		return;
 	atomic_fetch_sub(&runner->slot->parked, 1);
 	tini_pool_kick(pool);

@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "base/threads.h"
 #include "pool/job.h"
+#include "pool/pool.h"
 #include "pool/ready.h"
 #include "pool/run.h"
 #include "process/child.h"

@@ -8,7 +8,4 @@
 _Noreturn void tini_worker_main(tine_pool *pool, unsigned slot, const tini_watch *watch,
 				pid_t supervisor);
 
-/* In the supervisor: it should look at its orders.  From a worker or from the host. */
-void tini_pool_kick(tine_pool *pool);
-
 #endif

@@ -7,12 +7,12 @@
  */
 #include "process/crash.h"
 
-#include "base/os.h"
 #include "process/self.h"
 
 #include <elfutils/libdwfl.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -73,6 +73,22 @@ static bool is_system_module(const char *path)
 	return false;
 }
 
+/* The line by the units' own ranges: clang writes no table of addresses, which libdw looks in first. */
+static const char *line_by_units(Dwfl_Module *module, Dwarf_Addr address, int *number)
+{
+	Dwarf_Addr bias;
+
+	for (Dwarf_Die *unit = NULL; (unit = dwfl_module_nextcu(module, unit, &bias));) {
+		Dwarf_Line *line = dwarf_haspc(unit, address - bias) > 0
+					   ? dwarf_getsrc_die(unit, address - bias)
+					   : NULL;
+
+		if (line && dwarf_lineno(line, number) == 0)
+			return dwarf_linesrc(line, NULL, NULL);
+	}
+	return NULL;
+}
+
 static bool tell_frame(Dwfl *dwfl, const void *frame, bool exact, bool any_module, char *text,
 		       size_t size)
 {
@@ -87,7 +103,8 @@ static bool tell_frame(Dwfl *dwfl, const void *frame, bool exact, bool any_modul
 	const char *name = dwfl_module_addrname(module, address);
 	Dwfl_Line *line = dwfl_module_getsrc(module, address);
 	int number = 0;
-	const char *file = line ? dwfl_lineinfo(line, NULL, &number, NULL, NULL, NULL) : NULL;
+	const char *file = line ? dwfl_lineinfo(line, NULL, &number, NULL, NULL, NULL)
+				: line_by_units(module, address, &number);
 	if (!name)
 		return false;
 	int length = (int)strcspn(name, "."); /* without ".cold", ".part.0" and the like */
@@ -159,7 +176,7 @@ void tini_crash_tell(const tini_crash *crash, char *text, size_t size)
 	pthread_mutex_unlock(&symbols_lock);
 	if (!crash->has_address)
 		snprintf(text, size, "%s", place);
-	else if (crash->signal == 11 && (uintptr_t)crash->address > 65536 &&
+	else if (crash->signal == SIGSEGV && (uintptr_t)crash->address > 65536 &&
 		 is_private_here(crash->address))
 		snprintf(text, size,
 			 " at address %p, private memory of the host (workers see the shared "

@@ -20,7 +20,8 @@ typedef struct known {
 enum { FAMILY = 64 };
 typedef struct family { /* in memory that every process sees */
 	known supervisor, worker[FAMILY];
-	_Atomic int workers;
+	_Atomic int workers; /* told so far */
+	_Atomic int items;   /* begun so far, where tasks tell */
 } family;
 
 static inline known know(pid_t pid)

@@ -7,6 +7,7 @@
 static int naps_a_little(const void *arg, void *result)
 {
 	nap(0.001);
+	atomic_fetch_add(&the_family->items, 1);
 	return add_one(arg, result);
 }
 
@@ -168,10 +169,13 @@ static int killed_while_idle(void *arg)
 	return 0;
 }
 
+/* After a few items each time: workers that die before they can begin would break the pool, rightly. */
 static void *kills_workers_often(void *end)
 {
 	for (int round = 0; !atomic_load((_Atomic int *)end); round++) {
-		nap(0.02);
+		for (int items = atomic_load(&the_family->items) + 20;
+		     atomic_load(&the_family->items) < items && !atomic_load((_Atomic int *)end);)
+			nap(0.001);
 		signal_workers(3, round % 2 ? SIGKILL : SIGBUS);
 	}
 	return NULL;
