@@ -202,9 +202,11 @@ bool tini_repair(tine_pool *pool, unsigned s, const tini_death *death)
 	tini_sleep_forget(pool, s);
 	if (named != 0) {
 		tini_job *job = tini_job_at(pool, (uint32_t)named - 1);
-		tini_map *map = atomic_load(&job->map);
 
 		if (tini_job_is(job, TINI_JOB_RUNNING)) {
+			tini_map *map =
+				atomic_load(&job->map); /* after the state: it is of this use */
+
 			lost = map ? repair_map(pool, s, job, map, death)
 				   : repair_future(pool, s, job, death);
 			tini_job_try_end(job);
@@ -224,7 +226,10 @@ bool tini_repair(tine_pool *pool, unsigned s, const tini_death *death)
 /* Nobody waits for it any more. */
 static void end_created(tini_job *job)
 {
-	if (tini_job_is(job, TINI_JOB_FREE))
+	uint32_t state = atomic_load(&job->state);
+
+	/* One that it had let go of may be another's by now. */
+	if (tini_job_state_of(state) == TINI_JOB_FREE || (state & TINI_JOB_GONE))
 		return;
 	atomic_store(&job->creator, 0);
 	if (tini_job_is(job, TINI_JOB_NEW)) { /* it was never offered */
