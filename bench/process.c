@@ -63,7 +63,7 @@ int main(void)
 		.threads = 1,
 		.rounds = 21,
 		.tine = {.measure = measure_tine},
-		.peers = {{"multiprocessing.Process", bench_python_ask, &q},
+		.peers = {{"multiprocessing.Process", bench_python_ask, &q, 0},
 			  {"fork and waitpid", measure_fork}},
 	};
 
