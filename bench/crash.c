@@ -76,7 +76,7 @@ int main(void)
 		.threads = WORKERS,
 		.rounds = 21,
 		.tine = {.measure = crash_alone, .arg = &p},
-		.peers = {{"ProcessPoolExecutor, then lost", bench_python_ask, &q, 0}},
+		.peers = {{.name = "ProcessPoolExecutor, then lost", .measure = bench_python_ask, .arg = &q}},
 	};
 	bench_case in_map = {
 		.name = "map of 200 x 20 us, one crashes",
@@ -84,7 +84,7 @@ int main(void)
 		.threads = WORKERS,
 		.rounds = 41,
 		.tine = {.measure = map, .arg = &p},
-		.peers = {{"Tine, none crashes", map, &good, 0}},
+		.peers = {{.name = "Tine, none crashes", .measure = map, .arg = &good}},
 	};
 
 	bench_begin();

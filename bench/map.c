@@ -59,8 +59,8 @@ static void run_one(plan *p, bench_python *python, bench_python *loky)
 		.rounds = 7,
 		.tine = {.measure = measure_tine, .arg = p},
 		.peers = {{"multiprocessing.Pool", bench_python_ask, &pool, .goal = 100},
-			  {"ProcessPoolExecutor", bench_python_ask, &executor, 0},
-			  {"loky", bench_python_ask, &loky_pool, 0}},
+			  {.name = "ProcessPoolExecutor", .measure = bench_python_ask, .arg = &executor},
+			  {.name = "loky", .measure = bench_python_ask, .arg = &loky_pool}},
 	};
 
 	executor.python = second;
@@ -81,8 +81,8 @@ static void run_automatic(plan *p, bench_python *python, bench_python *loky)
 		.rounds = 15,
 		.tine = {.measure = measure_tine, .arg = p},
 		.peers = {{"multiprocessing.Pool", bench_python_ask, &pool, .goal = 15},
-			  {"ProcessPoolExecutor, n/8", bench_python_ask, &executor, 0},
-			  {"joblib, automatic", bench_python_ask, &joblib, 0}},
+			  {.name = "ProcessPoolExecutor, n/8", .measure = bench_python_ask, .arg = &executor},
+			  {.name = "joblib, automatic", .measure = bench_python_ask, .arg = &joblib}},
 	};
 
 	bench_run(&c);
@@ -98,7 +98,7 @@ static void run_private(plan *p, bench_python *python)
 		.threads = WORKERS,
 		.rounds = 9,
 		.tine = {.measure = measure_tine, .arg = p},
-		.peers = {{"multiprocessing.Pool", bench_python_ask, &pool, 0}},
+		.peers = {{.name = "multiprocessing.Pool", .measure = bench_python_ask, .arg = &pool}},
 	};
 
 	bench_run(&c);

@@ -63,8 +63,8 @@ int main(void)
 		.threads = 1,
 		.rounds = 21,
 		.tine = {.measure = measure_tine},
-		.peers = {{"multiprocessing.Process", bench_python_ask, &q, 0},
-			  {"fork and waitpid", measure_fork}},
+		.peers = {{.name = "multiprocessing.Process", .measure = bench_python_ask, .arg = &q},
+			  {.name = "fork and waitpid", .measure = measure_fork}},
 	};
 
 	bench_begin();

@@ -44,7 +44,7 @@ int main(void)
 		.threads = WORKERS,
 		.rounds = 25,
 		.tine = {.measure = measure_tine},
-		.peers = {{"multiprocessing.Pool", bench_python_ask, &q, 0}},
+		.peers = {{.name = "multiprocessing.Pool", .measure = bench_python_ask, .arg = &q}},
 	};
 	tine_pool *pool;
 

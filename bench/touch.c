@@ -97,7 +97,7 @@ int main(void)
 		.rounds = 9,
 		.tine = {.measure = touch_shared},
 		.peers = {{"anonymous huge pages", touch_private, .goal = 0.9},
-			  {"memfd", touch_memfd}},
+			  {.name = "memfd", .measure = touch_memfd}},
 	};
 	bench_case later = {
 		.name = "first touch of 1 GiB, .lazy",
@@ -105,7 +105,7 @@ int main(void)
 		.threads = 1,
 		.rounds = 9,
 		.tine = {.measure = touch_shared, .arg = lazy},
-		.peers = {{"anonymous huge pages", touch_private}},
+		.peers = {{.name = "anonymous huge pages", .measure = touch_private}},
 	};
 
 	bench_begin();

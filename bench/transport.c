@@ -178,7 +178,7 @@ static void run(plan *p, bench_python *python, bench_python *loky, const char *c
 		.tine = {.measure = measure_identity, .arg = p},
 		.peers = {{"multiprocessing.Pool", bench_python_ask, &pool, .goal = 100},
 			  {"loky", bench_python_ask, &executor, .goal = 100},
-			  {"joblib, arrays as files", bench_python_ask, &mapped, 0}},
+			  {.name = "joblib, arrays as files", .measure = bench_python_ask, .arg = &mapped}},
 		.extra = copied,
 	};
 

@@ -278,6 +278,10 @@ static int odd_name(void *arg)
 static void test_processes(void **state)
 {
 	(void)state;
+	int self = tini_os_pidfd_open(getpid());
+	if (self == -ENOSYS)
+		skip(); /* valgrind 3.19 does not know it */
+	tini_os_close(self);
 	kit_run_clean(children, NULL, 10);
 	kit_run_clean(odd_name, NULL, 10);
 }
