@@ -190,7 +190,6 @@ void tini_work_set(const tini_work *work, tini_job *job, size_t result_size)
 {
 	tine_pool *pool = work->pool;
 
-	job->pool = pool;
 	job->task = work->task;
 	job->context = work->context ? work->context : pool->context;
 	job->timeout = work->timeout > 0   ? tini_clock_from_seconds(work->timeout)

@@ -37,12 +37,44 @@ static void reset_burial(void)
 	pthread_mutex_init(&burial, NULL); /* another thread may have held it at the fork */
 }
 
+/*
+ * Another thread may close the pool while this one looks at it or kicks it: the descriptors are used
+ * and closed under a lock.
+ */
+static void take_hidden(void)
+{
+	tini_self_on_fork(reset_burial);
+	pthread_mutex_lock(&burial);
+}
+
+static bool supervisor_lives(tine_pool *pool)
+{
+	take_hidden();
+	bool lives = pool->hidden.pidfd >= 0 && tini_hidden_alive(&pool->hidden);
+	pthread_mutex_unlock(&burial);
+	return lives;
+}
+
+static void kick_supervisor(tine_pool *pool)
+{
+	take_hidden();
+	if (pool->hidden.pidfd >= 0)
+		tini_hidden_kick(&pool->hidden);
+	pthread_mutex_unlock(&burial);
+}
+
+static void close_hidden(tine_pool *pool, bool kill_it)
+{
+	take_hidden();
+	tini_hidden_close(&pool->hidden, kill_it);
+	pthread_mutex_unlock(&burial);
+}
+
 /* The supervisor is gone although nobody asked it to go: nothing else is left of the pool but its
  * jobs. */
 static int bury(tine_pool *pool)
 {
-	tini_self_on_fork(reset_burial);
-	pthread_mutex_lock(&burial);
+	take_hidden();
 	if (atomic_load(&pool->broken) != TINE_ELOST && atomic_load(&pool->ended) == 0) {
 		atomic_store(&pool->broken, TINE_ELOST);
 		tini_bury_pool(pool, TINE_ELOST);
@@ -54,7 +86,7 @@ static int bury(tine_pool *pool)
 static int processes_look(tine_pool *pool)
 {
 	if (tini_pool_role(pool) == TINI_HOST && atomic_load(&pool->ended) == 0 &&
-	    !tini_hidden_alive(&pool->hidden) && atomic_load(&pool->ended) == 0)
+	    !supervisor_lives(pool) && atomic_load(&pool->ended) == 0)
 		return bury(pool);
 	if (atomic_load(&pool->broken) == 0 && atomic_load(&pool->ended) != 0)
 		return TINE_ESTATE; /* closed by another thread since the call began */
@@ -64,7 +96,7 @@ static int processes_look(tine_pool *pool)
 static int wait_until_open(tine_pool *pool)
 {
 	while (atomic_load(&pool->opened) == 0) {
-		if (!tini_hidden_alive(&pool->hidden) && atomic_load(&pool->opened) == 0)
+		if (!supervisor_lives(pool) && atomic_load(&pool->opened) == 0)
 			return TINI_FAIL(TINE_ELOST, "tine_pool_open: the supervisor was killed "
 						     "while it started workers");
 		tini_futex->wait(&pool->opened, 0, tini_clock_now() + TINI_WATCHDOG_NS);
@@ -87,10 +119,10 @@ static int processes_open(tine_pool *pool)
 	if (rc != 0) {
 		/* It ends by itself, and what init may have left behind; if not, its workers die with it. */
 		for (int64_t end = tini_clock_deadline(LEAVE_SECONDS);
-		     atomic_load(&pool->ended) == 0 && tini_hidden_alive(&pool->hidden) &&
+		     atomic_load(&pool->ended) == 0 && supervisor_lives(pool) &&
 		     tini_clock_now() < end;)
 			tini_futex->wait(&pool->ended, 0, tini_clock_now() + TINI_WATCHDOG_NS);
-		tini_hidden_close(&pool->hidden, true);
+		close_hidden(pool, true);
 	}
 	return rc;
 }
@@ -100,7 +132,7 @@ void tini_pool_kick(tine_pool *pool)
 	if (pool->kind->cooperative || atomic_exchange(&pool->kicked, 1) != 0)
 		return;
 	if (tini_pool_role(pool) == TINI_HOST)
-		tini_hidden_kick(&pool->hidden);
+		kick_supervisor(pool);
 	else if (getppid() ==
 		 atomic_load(&pool->supervisor)) /* our parent: alive, or we would be dead */
 		kill(atomic_load(&pool->supervisor), SIGUSR1);
@@ -157,7 +189,7 @@ static int processes_close(tine_pool *pool, bool kill_them, int64_t deadline)
 	if (rc == TINE_ETIMEDOUT)
 		return rc;
 	bool broken = atomic_load(&pool->broken) == TINE_EBROKEN;
-	tini_hidden_close(&pool->hidden, rc == TINE_ELOST);
+	close_hidden(pool, rc == TINE_ELOST);
 	return rc == 0 && broken ? TINI_FAIL(TINE_EBROKEN, "pool `%s` had no workers any more: %s",
 					     pool->name, pool->why)
 				 : rc;
