@@ -82,6 +82,8 @@ static int chain(const void *arg, void *result)
 			       : tine_wait(&f, 1, TINE_ANY, NULL, TINE_FOREVER);
 	if (rc == 0)
 		rc = tine_future_get(f, result, 10);
+	if (rc == TINE_EDEADLOCK)
+		tine_future_cancel(f, 0); /* or it would go on with the chain */
 	tine_future_free(f);
 	return rc;
 }

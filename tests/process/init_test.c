@@ -88,7 +88,7 @@ static int later(void *number)
 	kit_expect(strstr(tine_last_error(), words[NUMBER(number)]) && now() - begin < 5);
 	for (int i = 0; i < N; i++)
 		kit_expect(codes[i] == 0 || codes[i] == TINE_ECRASHED || codes[i] == rc);
-	kit_expect(codes[N - 1] == rc && atomic_load(&b->inits) <= 2 + 3 * 2);
+	kit_expect(codes[N - 1] == rc && atomic_load(&b->inits) <= 2 + 3 * 2 + 2);
 	NEED(rc, tine_map(pool, dies, in, N, sizeof(*in), NULL, .statuses = codes, .chunk = 1));
 	NEED_NULL(rc, tine_submit(pool, dies, in, sizeof(*in), .retries = -1));
 	rc = tine_pool_close(pool, TINE_FOREVER);

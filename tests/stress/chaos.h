@@ -14,7 +14,6 @@ enum { MAP_ITEMS = 1000000, TOLD_MAX = 256, HANG_SECONDS = 20 };
 typedef struct told {
 	_Atomic pid_t pid;
 	_Atomic uint64_t start; /* field 22 of /proc/PID/stat */
-	_Atomic int worked;     /* the load of which it has begun an item */
 } told;
 
 typedef struct tally {
@@ -29,6 +28,7 @@ typedef struct chaos_state {
 	_Atomic uint64_t births, left; /* workers that began; that ended in peace */
 	_Atomic int workers;           /* of the open pool */
 	_Atomic int load;              /* number of the map or batch that runs */
+	_Atomic int worked;            /* how often a worker has begun its first item of a load */
 	/* orders to the killer */
 	_Atomic int armed;           /* 1: workers may be signalled at any time */
 	_Atomic int idle_signals;    /* while not armed: how many may be sent all the same */

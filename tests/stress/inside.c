@@ -124,8 +124,8 @@ void inside_dump(tine_pool *pool)
 		"kicked %u limbo %u\n",
 		atomic_load(&pool->supervisor), state_of(atomic_load(&pool->supervisor)),
 		atomic_load(&pool->opened), atomic_load(&pool->closing), atomic_load(&pool->broken),
-		pool->why, atomic_load(&pool->ended), tini_parked(pool),
-		atomic_load(&pool->kicked), atomic_load(&pool->limbo));
+		pool->why, atomic_load(&pool->ended), tini_parked(pool), atomic_load(&pool->kicked),
+		atomic_load(&pool->limbo));
 	for (int i = 0; i < pool->slots; i++)
 		dump_slot(pool, i);
 	for (uint32_t i = 0; i < atomic_load(&pool->ring); i++)

@@ -60,7 +60,6 @@ static void tell(told *who, pid_t pid)
 	atomic_store(&who->pid, 0);
 	if (!read_stat(pid, &stat))
 		return;
-	atomic_store(&who->worked, 0);
 	atomic_store(&who->start, stat.start);
 	atomic_store(&who->pid, pid);
 }
@@ -93,7 +92,7 @@ void killer_worked(void)
 	if (told == load)
 		return;
 	told = load;
-	atomic_store(&chaos->worker[tine_task_worker()].worked, load);
+	atomic_fetch_add(&chaos->worked, 1);
 }
 
 void killer_left(void *context)
@@ -209,20 +208,24 @@ static void stop_for_a_while(int fd)
 }
 
 /*
- * A worker, any.  Of those that have not begun an item of this load at most two in a row, or the pool would say rightly
- * that its workers die before they can begin.
+ * A worker, any.  But at most two in a row without a worker that began an item of this load in between, or the pool
+ * would say rightly that its workers die before they can begin.
  */
 static int choose_victim(void)
 {
-	static int idle_deaths;
-	told *who = &chaos->worker[chaos_random() % (uint64_t)atomic_load(&chaos->workers)];
-	bool worked = atomic_load(&who->worked) == atomic_load(&chaos->load),
-	     scan = chaos_random() % 16 == 0;
+	static int in_a_row, worked;
+	int now_worked = atomic_load(&chaos->worked);
 
-	if ((scan || !worked) && idle_deaths >= 2)
+	if (now_worked != worked)
+		in_a_row = 0;
+	worked = now_worked;
+	if (in_a_row >= 2)
 		return -1;
-	idle_deaths = scan || !worked ? idle_deaths + 1 : 0;
-	return scan ? hold_a_child() : hold(who);
+	in_a_row++;
+	return chaos_random() % 16 == 0
+		       ? hold_a_child()
+		       : hold(&chaos->worker[chaos_random() %
+					     (uint64_t)atomic_load(&chaos->workers)]);
 }
 
 static void strike(void)
