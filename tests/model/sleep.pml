@@ -419,8 +419,8 @@ init {
 	atomic { run worker(0); run worker(1); run supervisor(); run submitter() };
 #if STOPS
 	if
-	:: dead[0] == 0 -> stopped = 1
-	:: dead[1] == 0 -> stopped = 2
+	:: d_step { dead[0] == 0 -> stopped = 1 }
+	:: d_step { dead[1] == 0 -> stopped = 2 }
 	:: closing
 	fi;
 	stopped == 0 || closing || only_held(stopped - 1);
