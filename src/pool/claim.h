@@ -58,20 +58,24 @@ static inline uint64_t tini_claim_offset(uint64_t word)
 }
 
 /*
- * Take the chunk for `owner` if it is free.  On success *seen is the word as it was: where to
- * begin, which try. The acquire pairs with the release of whoever freed it: what an earlier owner
- * wrote is seen.
+ * Take the chunk for `owner` if its word is still as it was seen, and free.  The acquire pairs with
+ * the release of whoever freed it: what an earlier owner wrote is seen.
  */
+static inline bool tini_claim_take_seen(tini_claim *word, unsigned owner, uint64_t seen)
+{
+	return tini_claim_state_of(seen) == TINI_FREE &&
+	       atomic_compare_exchange_strong_explicit(word, &seen,
+						       tini_claim_make(TINI_CLAIMED, owner,
+								       tini_claim_tries(seen),
+								       tini_claim_offset(seen)),
+						       memory_order_acq_rel, memory_order_relaxed);
+}
+
+/* Take it as it is now.  On success *seen is the word as it was: where to begin, which try. */
 static inline bool tini_claim_take(tini_claim *word, unsigned owner, uint64_t *seen)
 {
-	uint64_t now = atomic_load_explicit(word, memory_order_relaxed);
-	*seen = now;
-	return tini_claim_state_of(now) == TINI_FREE &&
-	       atomic_compare_exchange_strong_explicit(word, &now,
-						       tini_claim_make(TINI_CLAIMED, owner,
-								       tini_claim_tries(now),
-								       tini_claim_offset(now)),
-						       memory_order_acq_rel, memory_order_relaxed);
+	*seen = atomic_load_explicit(word, memory_order_relaxed); /* the CAS decides */
+	return tini_claim_take_seen(word, owner, *seen);
 }
 
 /* The owner, or the supervisor in its place: nothing is left of the chunk.  Release: results before

@@ -37,6 +37,19 @@ static void test_take_once(void **state)
 	assert_int_equal(tini_claim_offset(seen), 3);
 }
 
+/* One that was held up since it looked must not take what is offered now. */
+static void test_take_only_as_seen(void **state)
+{
+	tini_claim word = tini_claim_make(TINI_FREE, 0, 0, 7);
+	uint64_t seen = word;
+
+	(void)state;
+	tini_claim_offer(&word, 0, 8);
+	assert_false(tini_claim_take_seen(&word, 5, seen));
+	assert_false(tini_claim_take_seen(&word, 5, tini_claim_make(TINI_DONE, 0, 0, 8)));
+	assert_true(tini_claim_take_seen(&word, 5, tini_claim_make(TINI_FREE, 0, 0, 8)));
+}
+
 typedef struct remains_case {
 	const char *name;
 	uint64_t offset; /* in the word */
@@ -97,7 +110,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_fields), cmocka_unit_test(test_take_once),
-		cmocka_unit_test(test_remains), cmocka_unit_test(test_marks)};
+		cmocka_unit_test(test_take_only_as_seen), cmocka_unit_test(test_remains),
+		cmocka_unit_test(test_marks)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -373,17 +373,25 @@ static void end_unclaimed_words(tini_job *job, tini_map *map, unsigned owner)
 	}
 }
 
+/* The supervisor may be held up between its look at the job and this: by then the record may be in
+ * its next use, which is nobody's to end.  So the code and the word are those of one use. */
 void tini_job_end_unclaimed(tini_job *job, unsigned owner)
 {
+	uint32_t state = atomic_load(&job->state);
 	tini_map *map = atomic_load(&job->map);
-	uint64_t seen;
+	uint64_t word = atomic_load(&job->word);
+	int code = atomic_load(&job->abort);
+	bool one_use =
+		((state ^ atomic_load(&job->state)) & ~(TINI_JOB_WAITED | TINI_JOB_GONE)) == 0;
 
-	if (map) {
-		end_unclaimed_words(job, map, owner);
-	} else if (tini_claim_take(&job->word, owner, &seen)) {
-		atomic_store(&job->status, atomic_load(&job->abort));
-		atomic_store(&job->failed, 1);
-		tini_claim_finish(&job->word, owner);
+	if (tini_job_state_of(state) == TINI_JOB_RUNNING && one_use && code != 0) {
+		if (map) {
+			end_unclaimed_words(job, map, owner);
+		} else if (tini_claim_take_seen(&job->word, owner, word)) {
+			atomic_store(&job->status, code);
+			atomic_store(&job->failed, 1);
+			tini_claim_finish(&job->word, owner);
+		}
 	}
 	tini_job_try_end(job);
 }
