@@ -53,7 +53,7 @@ TINI_DEFAULTS(process_start)
  * Blocks:  until the process is there, at most 5 s.
  * Safety:  any thread of a process that may fork; the handle is valid in the process that started
  *          it alone.
- * Cost:    two forks, some 0.3 ms; the argument is copied once.
+ * Cost:    two forks, some 1 ms; the argument is copied once.
  * Errors:  TINE_EINVAL (target is NULL; arg is NULL with a size), TINE_EVERSION, TINE_ENOMEM,
  *          TINE_ESYSTEM (fork, the limits of pids or descriptors).
  * Python:  multiprocessing.Process(target=, args=, daemon=).start()

@@ -109,7 +109,8 @@ static void forget_default(void)
 tine_pool *tini_default_pool(void)
 {
 	pthread_mutex_lock(&default_lock);
-	/* One whose supervisor was killed is replaced: the caller has no handle to do it with. */
+	/* One whose supervisor was killed is replaced: the caller has no handle to do it with.  It is
+	 * not freed, for another thread may be about to use it. */
 	if (default_pool &&
 	    (default_pool->kind->look(default_pool) != 0 || default_pool->host != tini_self_id()))
 		default_pool = NULL;

@@ -381,8 +381,7 @@ void tini_job_end_unclaimed(tini_job *job, unsigned owner)
 	tini_map *map = atomic_load(&job->map);
 	uint64_t word = atomic_load(&job->word);
 	int code = atomic_load(&job->abort);
-	bool one_use =
-		((state ^ atomic_load(&job->state)) & ~(TINI_JOB_WAITED | TINI_JOB_GONE)) == 0;
+	bool one_use = tini_job_same_use(state, atomic_load(&job->state));
 
 	if (tini_job_state_of(state) == TINI_JOB_RUNNING && one_use && code != 0) {
 		if (map) {

@@ -32,6 +32,12 @@ static inline bool tini_job_is(tini_job *job, tini_job_state state)
 	return tini_job_state_of(atomic_load(&job->state)) == state;
 }
 
+/* Two looks at a state word saw the same use of the record in the same state. */
+static inline bool tini_job_same_use(uint32_t seen, uint32_t again)
+{
+	return ((seen ^ again) & ~(TINI_JOB_WAITED | TINI_JOB_GONE)) == 0;
+}
+
 /* Make the first segment of records. */
 int tini_jobs_start(tine_pool *pool);
 void tini_jobs_free(tine_pool *pool);
@@ -42,14 +48,15 @@ tini_job *tini_job_new(tine_pool *pool, const char *call);
 /* Fields are set: let it be claimed. */
 void tini_job_publish(tini_job *job);
 
-/* Where the state that was seen is of one that has ended and was let go of: give it and all that hangs on it back; a map only when no worker may still look at
- * it, else later. */
+/* Where the state that was seen is of one that has ended and was let go of: give it and all that
+ * hangs on it back; a map only when no worker may still look at it, else later. */
 void tini_job_recycle(tini_job *job, uint32_t seen);
 
 /* The same for a record in state NEW that is not going to be published. */
 void tini_job_discard(tini_job *job);
 
-/* Give back those whose worker has looked away since, and those that workers left.  False: there were none. */
+/* Give back those whose worker has looked away since, and those that workers left.  False: there
+ * were none. */
 bool tini_jobs_sweep_limbo(tine_pool *pool);
 
 /* Its submitter, or somebody in the place of a dead one, is done with it: give it back now or when

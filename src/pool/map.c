@@ -12,7 +12,6 @@
 #include "pool/check.h"
 #include "pool/job.h"
 #include "pool/pool.h"
-#include "pool/run.h"
 #include "pool/stories.h"
 
 #include <tine/trace.h>

@@ -14,7 +14,6 @@
 
 #include <tine/trace.h>
 
-#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 

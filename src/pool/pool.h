@@ -49,7 +49,7 @@ void tini_pool_kick(tine_pool *pool);
 /*
  * Wait for the job until the deadline; `each`, where not NULL, is called before each sleep of at
  * most `slice` ns and ends the wait by returning non-zero.  Returns 0 (ended), TINE_ETIMEDOUT (not
- * told), or what `each` returned.  A worker that waits inside an item parks itself first.
+ * told), or what `each` returned.  A caller inside an item has parked its worker.
  */
 int tini_job_wait(tini_job *job, int64_t deadline, int64_t slice, int (*each)(void *context),
 		  void *context);

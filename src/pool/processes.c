@@ -6,7 +6,6 @@
 #include "pool/job.h"
 #include "pool/pool.h"
 #include "pool/ready.h"
-#include "pool/run.h"
 #include "pool/supervise.h"
 #include "process/child.h"
 #include "process/crash.h"
@@ -38,8 +37,8 @@ static void reset_burial(void)
 }
 
 /*
- * Another thread may close the pool while this one looks at it or kicks it: the descriptors are used
- * and closed under a lock.
+ * Another thread may close the pool while this one looks at it or kicks it: the descriptors are
+ * used and closed under a lock.
  */
 static void take_hidden(void)
 {
@@ -117,7 +116,8 @@ static int processes_open(tine_pool *pool)
 		return rc;
 	rc = wait_until_open(pool);
 	if (rc != 0) {
-		/* It ends by itself, and what init may have left behind; if not, its workers die with it. */
+		/* It ends by itself, and what init may have left behind; if not, its workers die
+		 * with it. */
 		for (int64_t end = tini_clock_deadline(LEAVE_SECONDS);
 		     atomic_load(&pool->ended) == 0 && supervisor_lives(pool) &&
 		     tini_clock_now() < end;)

@@ -111,7 +111,7 @@ int64_t tini_ready_find(tine_pool *pool, bool spare)
 	return found;
 }
 
-static void ring(tini_slot *slot)
+void tini_wake_slot(tini_slot *slot)
 {
 	atomic_fetch_add(&slot->bell, 1);
 	tini_futex->wake(&slot->bell, 1);
@@ -128,7 +128,7 @@ bool tini_wake_one(tine_pool *pool)
 			if (!(atomic_fetch_and(&pool->asleep[word], ~lowest) & lowest))
 				continue; /* another waker was first */
 			TINI_KILL_POINT("wake-taken");
-			ring(&pool->slot[word * 64 + __builtin_ctzll(lowest)]);
+			tini_wake_slot(&pool->slot[word * 64 + __builtin_ctzll(lowest)]);
 			return true;
 		}
 	}
@@ -140,13 +140,13 @@ void tini_wake_lost(tine_pool *pool)
 	for (int i = 0; i < pool->slots; i++)
 		if (atomic_load(&pool->slot[i].pid) > 0 &&
 		    !(atomic_load(&pool->asleep[i / 64]) & bit((uint64_t)i)))
-			ring(&pool->slot[i]);
+			tini_wake_slot(&pool->slot[i]);
 }
 
 void tini_wake_all(tine_pool *pool)
 {
 	for (int i = 0; i < pool->slots; i++)
-		ring(&pool->slot[i]);
+		tini_wake_slot(&pool->slot[i]);
 }
 
 void tini_sleep_forget(tine_pool *pool, unsigned slot)

@@ -25,6 +25,9 @@ bool tini_wake_one(tine_pool *pool);
  * rang. */
 void tini_wake_lost(tine_pool *pool);
 
+/* Ring one worker's bell. */
+void tini_wake_slot(tini_slot *slot);
+
 /* Ring every worker's bell. */
 void tini_wake_all(tine_pool *pool);
 

@@ -566,7 +566,7 @@ void tini_run_job(tini_runner *runner, tini_job *job)
 	tini_map *map = atomic_load(&job->map);
 	/* Twice the same use: the map is that of the job that runs. */
 	if (tini_job_state_of(state) == TINI_JOB_RUNNING &&
-	    ((state ^ atomic_load(&job->state)) & ~(TINI_JOB_WAITED | TINI_JOB_GONE)) == 0) {
+	    tini_job_same_use(state, atomic_load(&job->state))) {
 		runner->job = job;
 		if (map)
 			run_map(runner, job, map);

@@ -8,8 +8,6 @@
 
 #include "pool/shared.h"
 
-#include <setjmp.h>
-
 /* One that runs items. */
 typedef struct tini_runner {
 	tine_pool *pool;
@@ -32,7 +30,8 @@ typedef struct tini_runner {
 /* The runner of the calling thread, or of this worker process; NULL outside an item. */
 tini_runner *tini_runner_current(void);
 
-/* The runner of that pool in which the caller runs, also where an item of it uses another pool; NULL: none. */
+/* The runner of that pool in which the caller runs, also where an item of it uses another pool;
+ * NULL: none. */
 tini_runner *tini_runner_of(const tine_pool *pool);
 
 /* Make it the calling thread's; returns the one before. */

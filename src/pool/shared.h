@@ -171,7 +171,7 @@ struct tini_slot {
 	_Alignas(64) _Atomic uint32_t bell; /* futex; anyone rings */
 	_Atomic uint32_t
 		state; /* tini_slot_state: the supervisor EMPTY, STARTING; the worker the rest */
-	_Atomic int32_t pid;               /* the supervisor */
+	_Atomic int32_t pid;               /* the supervisor; the worker its own */
 	_Atomic uint32_t parked;           /* the worker: threads of it that wait inside its item */
 	_Atomic int32_t kill_code;         /* the supervisor: why it kills this worker */
 	_Atomic uint32_t cpu;              /* the worker: CPU + 1 it was last seen on */
@@ -214,9 +214,9 @@ struct tine_pool {
 	char name[64];
 	/* life */
 	_Alignas(64) _Atomic uint32_t
-		closing; /* 1: no new work; workers leave when there is none.  2: they leave now */
+		closing;            /* tini_closing: only grows, but for a close that is given up */
 	_Atomic uint32_t opened;    /* futex: 0 starting, 1 all workers are up, 2 refused */
-	_Atomic uint32_t limbo;     /* 1: some ended map could not be given back yet */
+	_Atomic uint32_t limbo;     /* 1: some record could not be given back yet */
 	_Atomic int32_t broken;     /* 0, or the code: no worker will come any more */
 	_Atomic uint32_t ended;     /* futex: 1 when the supervisor has reaped all */
 	_Atomic uint32_t nested;    /* 1: some worker has submitted work or waited */

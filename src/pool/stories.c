@@ -42,7 +42,8 @@ static tini_story *highest_kept(tini_cell *cell)
 }
 
 /* Where `max` are kept already: the place of the highest index, where that is not lower.  Indices
- * come in ascending order but for what is tried again, so a look at the last answer mostly serves. */
+ * come in ascending order but for what is tried again, so a look at the last answer mostly
+ * serves. */
 static tini_story *replace(tini_cell *cell, uint64_t index)
 {
 	if (cell->highest != 0 && index + 1 >= cell->highest)
@@ -148,26 +149,18 @@ static void write_ending(char *text, size_t size, const tini_story *story, const
 	}
 }
 
-static void write_returned(char *text, size_t size, int code)
+/* `before`: what stands before a code of Tine's. */
+static void write_code(char *text, size_t size, const char *before, int code)
 {
 	const char *name = tini_error_name(code);
 
 	if (name)
-		snprintf(text, size, "the task returned %s: %s", name, tine_strerror(code));
+		snprintf(text, size, "%s%s: %s", before, name, tine_strerror(code));
 	else
 		snprintf(text, size, "the task returned %d", code);
 }
 
 /* Of items that never ran, and where there was no memory for the story. */
-static void write_bare(char *text, size_t size, int code)
-{
-	const char *name = tini_error_name(code);
-
-	if (name)
-		snprintf(text, size, "%s: %s", name, tine_strerror(code));
-	else
-		snprintf(text, size, "the task returned %d", code);
-}
 
 void tini_story_write(tine_failure *out, uint64_t index, int code, const tini_story *story,
 		      const tini_job *job)
@@ -178,7 +171,7 @@ void tini_story_write(tine_failure *out, uint64_t index, int code, const tini_st
 	size_t left = sizeof out->text - (size_t)n;
 
 	if (!story || story->code != code) {
-		write_bare(rest, left, code);
+		write_code(rest, left, "", code);
 		return;
 	}
 	bool ended_by_death =
@@ -188,7 +181,7 @@ void tini_story_write(tine_failure *out, uint64_t index, int code, const tini_st
 	else if (ended_by_death)
 		write_ending(rest, left, story, job);
 	else
-		write_returned(rest, left, code);
+		write_code(rest, left, "the task returned ", code);
 	out->signal = code == TINE_EEXITED ? 0 : story->signal;
 	out->worker = story->worker;
 	out->pid = story->pid;

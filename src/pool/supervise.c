@@ -10,7 +10,6 @@
 
 #include "base/clock.h"
 #include "base/cpu.h"
-#include "base/error.h"
 #include "base/futex.h"
 #include "base/os.h"
 #include "heap/heap.h"
@@ -201,10 +200,8 @@ static void send_spares_home(tine_pool *pool)
 		if (!has_process(slot) || atomic_load(&slot->parked))
 			continue;
 		extra--;
-		if (atomic_exchange(&slot->leave, 1) != 0)
-			continue;
-		atomic_fetch_add(&slot->bell, 1);
-		tini_futex->wake(&slot->bell, 1);
+		if (atomic_exchange(&slot->leave, 1) == 0)
+			tini_wake_slot(slot);
 	}
 }
 

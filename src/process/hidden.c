@@ -15,7 +15,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
@@ -24,8 +23,9 @@
 enum { BIRTH_SECONDS = 5 };
 
 /*
- * In a block of the shared heap of its own: how the two find each other.  One that was not met in time may still come, so
- * the block of a failed birth is given back only after both have said that they are done with it.
+ * In a block of the shared heap of its own: how the two find each other.  One that
+ * was not met in time may still come, so the block of a failed birth is given back only after both
+ * have said that they are done with it.
  */
 typedef enum birth_step {
 	BIRTH_FORKED,

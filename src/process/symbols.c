@@ -73,7 +73,8 @@ static bool is_system_module(const char *path)
 	return false;
 }
 
-/* The line by the units' own ranges: clang writes no table of addresses, which libdw looks in first. */
+/* The line by the units' own ranges: clang writes no table of addresses, which libdw looks in
+ * first. */
 static const char *line_by_units(Dwfl_Module *module, Dwarf_Addr address, int *number)
 {
 	Dwarf_Addr bias;
