@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -276,4 +277,39 @@ uint64_t tini_os_start_time(pid_t pid)
 	if (!state || strchr("ZXx", *state) || !start)
 		return 0;
 	return strtoull(start, NULL, 10);
+}
+
+/* ---- threads */
+
+static int start_thread(pthread_t *thread, bool detached, void *(*main)(void *arg), void *arg)
+{
+	pthread_attr_t attributes;
+
+	int r = pthread_attr_init(&attributes);
+	if (r != 0)
+		return -r;
+	if (detached)
+		pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+	r = pthread_create(thread, &attributes, main, arg);
+	pthread_attr_destroy(&attributes);
+	return -r;
+}
+
+int tini_os_thread(pthread_t *thread, void *(*main)(void *arg), void *arg)
+{
+	/* Blocked, a fault would end the process without a call of the host's handler. */
+	static const int faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS};
+	sigset_t mask, before;
+	pthread_t unnamed;
+
+	if (fails())
+		return -EAGAIN;
+	sigfillset(&mask);
+	for (size_t i = 0; i < sizeof(faults) / sizeof(*faults); i++)
+		sigdelset(&mask, faults[i]);
+	/* Inherited: there is no moment in which the new thread could take a signal. */
+	pthread_sigmask(SIG_SETMASK, &mask, &before);
+	int r = start_thread(thread ? thread : &unnamed, !thread, main, arg);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	return r;
 }

@@ -8,6 +8,7 @@
 #ifndef TINI_BASE_OS_H
 #define TINI_BASE_OS_H
 
+#include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -41,5 +42,9 @@ int tini_os_pidfd_open(pid_t pid);                          /* close-on-exec */
 int tini_os_pidfd_signal(int pidfd, int signal);
 int tini_os_pipe(int ends[2]);                              /* close-on-exec */
 uint64_t tini_os_start_time(pid_t pid);                     /* field 22 of /proc/PID/stat; 0: no such process or a zombie */
+
+/* threads */
+int tini_os_thread(pthread_t *thread, void *(*main)(void *arg), void *arg); /* a thread with every signal blocked but those
+                                                               that its own faults raise; 0 or -errno; NULL: detached */
 
 #endif

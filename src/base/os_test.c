@@ -8,6 +8,7 @@
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -296,10 +297,53 @@ static void test_processes(void **state)
 		tini_fault_arm(TINI_FAULT_SYSTEM, 0);                     \
 	} while (0)
 
+/* ---- threads */
+
+static void *tell_mask(void *mask)
+{
+	pthread_sigmask(SIG_SETMASK, NULL, mask);
+	return mask;
+}
+
+static void *post(void *arg)
+{
+	sem_post(arg);
+	return NULL;
+}
+
+static void test_threads(void **state)
+{
+	sigset_t before, after, inside;
+	pthread_t thread;
+	void *returned;
+	sem_t done;
+
+	(void)state;
+	pthread_sigmask(SIG_SETMASK, NULL, &before);
+	assert_int_equal(tini_os_thread(&thread, tell_mask, &inside), 0);
+	assert_int_equal(pthread_join(thread, &returned), 0);
+	assert_ptr_equal(returned, &inside);
+	pthread_sigmask(SIG_SETMASK, NULL, &after);
+	for (int signal = 1; signal < 32; signal++) {
+		bool is_fault = signal == SIGSEGV || signal == SIGBUS || signal == SIGFPE ||
+				signal == SIGILL || signal == SIGTRAP || signal == SIGSYS;
+
+		assert_int_equal(sigismember(&after, signal), sigismember(&before, signal));
+		if (signal != SIGKILL && signal != SIGSTOP)
+			assert_int_equal(sigismember(&inside, signal), !is_fault);
+	}
+	sem_init(&done, 0, 0);
+	assert_int_equal(tini_os_thread(NULL, post, &done), 0);
+	while (sem_wait(&done) != 0)
+		continue;
+	sem_destroy(&done);
+}
+
 static void test_faults(void **state)
 {
 	int before = kit_descriptors(), ends[2];
 	char text[8];
+	pthread_t thread;
 	void *at;
 
 	(void)state;
@@ -318,6 +362,7 @@ static void test_faults(void **state)
 	FAILS(tini_os_pidfd_open(getpid()), -EMFILE);
 	FAILS(tini_os_pidfd_signal(-1, 0), -EPERM);
 	FAILS(tini_os_pipe(ends), -EMFILE);
+	FAILS(tini_os_thread(&thread, tell_mask, &at), -EAGAIN);
 	assert_int_equal(kit_descriptors(), before);
 }
 
@@ -327,7 +372,7 @@ int main(void)
 		cmocka_unit_test(test_map_shared), cmocka_unit_test(test_descriptors),
 		cmocka_unit_test(test_read_file),  cmocka_unit_test(test_file_limit),
 		cmocka_unit_test(test_huge_file),  cmocka_unit_test(test_processes),
-		cmocka_unit_test(test_faults),
+		cmocka_unit_test(test_threads),    cmocka_unit_test(test_faults),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
