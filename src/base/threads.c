@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * How many threads Tine uses.  Three levels, the first that says something wins: the thread's
- * stack, the number set for the process, the default.  The default is found once and kept, because
+ * How many threads Tine uses.  Four levels, the first that says something wins: the thread's stack,
+ * the limit of a thread that works for a pool, the number set for the process, the default.  The default is found once and kept, because
  * loops ask often and finding it reads files; tine_set_num_threads(0) finds it anew.
  */
 #include "base/threads.h"
@@ -19,6 +19,7 @@ static _Atomic bool limited; /* `usual` was given by a pool and stays */
 static _Thread_local struct {
 	int depth;
 	int number[DEPTH]; /* 0: as if this level were not there */
+	int limit;         /* tini_threads_limit_here(); 0: none */
 } stack;
 
 static int default_number(void)
@@ -36,6 +37,8 @@ int tine_num_threads(void)
 {
 	int n = stack.depth ? stack.number[stack.depth - 1] : 0;
 
+	if (!n)
+		n = stack.limit;
 	if (!n)
 		n = atomic_load(&chosen);
 	return n ? n : default_number();
@@ -79,4 +82,9 @@ void tini_threads_limit(int n)
 	atomic_store(&limited, true);
 	atomic_store(&usual, n < 1 ? 1 : n);
 	atomic_store(&chosen, 0);
+}
+
+void tini_threads_limit_here(int n)
+{
+	stack.limit = n < 0 ? 1 : n;
 }

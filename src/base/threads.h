@@ -6,4 +6,8 @@
 /* In a pool's worker: the number that tine_num_threads() gives from now on, whatever the environment says. */
 void tini_threads_limit(int n);
 
+/* In a thread that works for a pool: its own number wherever it has pushed none, whatever the process's is.  0: as
+ * before. */
+void tini_threads_limit_here(int n);
+
 #endif

@@ -72,6 +72,35 @@ static void test_stack_is_bounded(void **state)
 		assert_int_equal(tine_threads_pop(), 0);
 }
 
+static void *limited_thread(void *arg)
+{
+	bool *ok = arg;
+
+	tini_threads_limit_here(3);
+	*ok = tine_num_threads() == 3 && !tine_set_num_threads(7) && tine_num_threads() == 3;
+	*ok = *ok && tine_threads_pop() == TINE_ESTATE && tine_num_threads() == 3;
+	*ok = *ok && !tine_threads_push(5) && tine_num_threads() == 5;
+	*ok = *ok && !tine_threads_push(0) && tine_num_threads() == 3;
+	*ok = *ok && !tine_threads_pop() && !tine_threads_pop() && tine_num_threads() == 3;
+	tini_threads_limit_here(0);
+	*ok = *ok && tine_num_threads() == 7;
+	return NULL;
+}
+
+/* It is the thread's alone, and neither pop nor the process's number takes it away. */
+static void test_limit_here(void **state)
+{
+	pthread_t thread;
+	bool ok = false;
+
+	(void)state;
+	assert_int_equal(pthread_create(&thread, NULL, limited_thread, &ok), 0);
+	pthread_join(thread, NULL);
+	assert_true(ok);
+	assert_int_equal(tine_num_threads(), 7);
+	assert_int_equal(tine_set_num_threads(0), 0);
+}
+
 /* the last one: nothing takes the limit back */
 static void test_limit(void **state)
 {
@@ -90,9 +119,9 @@ static void test_limit(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_default), cmocka_unit_test(test_set),
-		cmocka_unit_test(test_stack),   cmocka_unit_test(test_stack_is_bounded),
-		cmocka_unit_test(test_limit),
+		cmocka_unit_test(test_default),    cmocka_unit_test(test_set),
+		cmocka_unit_test(test_stack),      cmocka_unit_test(test_stack_is_bounded),
+		cmocka_unit_test(test_limit_here), cmocka_unit_test(test_limit),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
