@@ -18,6 +18,7 @@
 #define TINI_POOL_SHARED_H
 
 #include "base/clock.h"
+#include "base/relax.h"
 #include "pool/claim.h"
 #include "process/crash.h"
 #include "process/hidden.h"
@@ -43,16 +44,6 @@ typedef enum tini_closing {
 
 /* The owner of a chunk that is ended from outside: by its submitter or by the supervisor. */
 enum { TINI_OWNER_SUBMITTER = TINI_OWNER_MAX, TINI_OWNER_SUPERVISOR = TINI_OWNER_MAX - 1 };
-
-/* Tell the CPU that this is a spin. */
-static inline void tini_relax(void)
-{
-#if defined(__x86_64__)
-	__builtin_ia32_pause();
-#elif defined(__aarch64__)
-	__asm__ volatile("yield");
-#endif
-}
 
 #define TINI_POOL_MAGIC 0x54494e45504f4f4cull /* "TINEPOOL" */
 
