@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * tine_for(): whether a loop is shared, and in what pieces.
+ *
+ * AUTO shares a loop whose body it does not know, and learns what an iteration takes; from then on
+ * a loop that would be over before a helper could come stays with the caller, in one call.
+ */
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/options.h"
+#include "loop/cost.h"
+#include "loop/over_pool.h"
+#include "loop/region.h"
+#include "loop/team.h"
+
+#define HOT_NS 3000.0   /* work that is worth inviting one who searches */
+#define COLD_NS 25000.0 /* and one who sleeps */
+#define TARGET_NS 20000.0
+#define COUNT_MAX ((size_t)1 << 31) /* iterations of a region */
+
+static int check(const tine_for_args *args)
+{
+	if (!args->body)
+		return TINI_FAIL(TINE_EINVAL, "tine_for: body is NULL");
+	if (args->schedule < TINE_SCHEDULE_AUTO || args->schedule > TINE_SCHEDULE_GUIDED)
+		return TINI_FAIL(TINE_EINVAL, "tine_for: .schedule = %d is unknown",
+				 (int)args->schedule);
+	if (args->threads < 0)
+		return TINI_FAIL(TINE_EINVAL, "tine_for: .threads = %d is negative", args->threads);
+	return 0;
+}
+
+/* In the caller alone, in the calls that the schedule promises. */
+static void run_alone(const tine_for_args *args, size_t begin, size_t end, uint32_t threads)
+{
+	size_t count = end - begin, size = count;
+
+	if (args->schedule == TINE_SCHEDULE_DYNAMIC)
+		size = args->grain ? args->grain : 1;
+	for (uint32_t k = 0; args->schedule == TINE_SCHEDULE_STATIC && k < threads; k++) {
+		tine_range part = tine_distribute(count, threads, k);
+		size_t most = args->grain ? args->grain : part.end - part.begin;
+
+		for (size_t at = part.begin; at < part.end;) {
+			size_t next = part.end - at < most ? part.end : at + most;
+
+			args->body(begin + at, begin + next, args->context);
+			at = next;
+		}
+	}
+	for (size_t at = 0; args->schedule != TINE_SCHEDULE_STATIC && at < count;) {
+		size_t next = count - at < size ? count : at + size;
+
+		args->body(begin + at, begin + next, args->context);
+		at = next;
+	}
+}
+
+static void run_and_learn(const tine_for_args *args, size_t begin, size_t end)
+{
+	int64_t before = tini_clock_now();
+
+	args->body(begin, end, args->context);
+	tini_cost_learn((const void *)(uintptr_t)args->body, tini_clock_now() - before,
+			(int64_t)(end - begin));
+}
+
+/* What AUTO knows; false: the loop is not worth sharing. */
+static bool estimate(const tine_for_args *args, tini_region_plan *plan)
+{
+	double cost = tini_cost_of((const void *)(uintptr_t)args->body), all = cost * plan->count;
+	bool is_hot = atomic_load_explicit(&tini_the_team.searching, memory_order_relaxed) > 0;
+
+	if (cost < 0)
+		return true;
+	plan->wake = all >= COLD_NS;
+	plan->take = cost * plan->count <= TARGET_NS ? plan->count
+		     : cost >= TARGET_NS             ? 1
+						     : (uint32_t)(TARGET_NS / cost);
+	return all >= (is_hot ? HOT_NS : COLD_NS);
+}
+
+static int run_shared(const tine_for_args *args, tini_worker *worker, size_t begin, size_t end,
+		      uint32_t threads)
+{
+	size_t count = end - begin;
+	tini_region_plan plan = {.body = args->body,
+				 .context = args->context,
+				 .begin = begin,
+				 .count = (uint32_t)count,
+				 .grain = (uint32_t)(args->grain < count ? args->grain : count),
+				 .threads = threads,
+				 .schedule = args->schedule,
+				 .wake = true};
+
+	if (plan.schedule == TINE_SCHEDULE_AUTO && !estimate(args, &plan)) {
+		run_and_learn(args, begin, end);
+		return 0;
+	}
+	if (plan.schedule == TINE_SCHEDULE_DYNAMIC && plan.grain == 0)
+		plan.grain = 1;
+	int rc = tini_region_run(worker, &plan);
+	if (rc == 0 && plan.schedule == TINE_SCHEDULE_AUTO)
+		tini_cost_learn((const void *)(uintptr_t)args->body, plan.spent, plan.done);
+	return rc;
+}
+
+/* The worker to share with; NULL: there is nobody, or nothing to share. */
+static tini_worker *company(const tine_for_args *args, uint32_t threads)
+{
+	size_t count = args->end - args->begin;
+
+	if (threads < 2 || count < 2 ||
+	    (args->grain >= count && args->schedule != TINE_SCHEDULE_STATIC))
+		return NULL;
+	tini_worker *worker = tini_worker_get();
+	if (!worker || worker->level == TINI_LEVELS)
+		return NULL;
+	tini_team_grow(threads - 1);
+	return atomic_load(&tini_the_team.helpers) > 0 ? worker : NULL;
+}
+
+int tine_for_with(const tine_for_args *given)
+{
+	tine_for_args args;
+	int rc = tini_options_copy(&args, sizeof args, given, "tine_for");
+
+	if (rc == 0)
+		rc = check(&args);
+	if (rc != 0 || args.begin >= args.end)
+		return rc;
+	if (args.pool)
+		return tini_for_over_pool(&args);
+	uint32_t threads = (uint32_t)(args.threads ? args.threads : tine_num_threads());
+	tini_worker *worker = company(&args, threads);
+	if (!worker) {
+		run_alone(&args, args.begin, args.end, threads);
+		return 0;
+	}
+	for (size_t at = args.begin, next; rc == 0 && at < args.end; at = next) {
+		next = args.end - at > COUNT_MAX ? at + COUNT_MAX : args.end;
+		rc = run_shared(&args, worker, at, next, threads);
+	}
+	return rc;
+}

@@ -1,0 +1,282 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Tasks: spawning, running and waiting.
+ *
+ * Who waits for a group runs what is on top of its own deque since the running task began, and what
+ * it may steal: tasks of this group, and tasks that were spawned inside a stolen task of this group
+ * (leapfrogging).  So nothing unrelated runs on top of a waiting task, which might hold a lock; and
+ * a thread's stack is no deeper than the tree of tasks.  One rule is broken in the end: a thread that
+ * has found nothing for a while runs any task that it has spawned itself, because there may be no
+ * other thread to do it.
+ */
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/threads.h"
+#include "loop/group.h"
+#include "loop/team.h"
+
+#include <unistd.h>
+
+#define NAP_NS INT64_C(1000000) /* a first sleep of one who waits; the next are longer */
+#define NAP_MAX_NS INT64_C(50000000)
+
+/* ---- running */
+
+/* A task has forked and this is the child, on a thread of ours: nothing here is its to go on with. */
+static void leave_stray_child(const tini_worker *worker)
+{
+	if (atomic_load_explicit(&tini_the_team.generation, memory_order_relaxed) !=
+	    worker->generation)
+		_exit(0);
+}
+
+static inline void run_popped(tini_worker *worker, const tini_task *task)
+{
+	int64_t base = worker->base;
+	tine_group *group = worker->group;
+
+	worker->base = tini_deque_bottom(&worker->deque);
+	worker->group = task->group;
+	task->fn(task->arg);
+	if (worker->is_helper)
+		leave_stray_child(worker);
+	worker->base = base;
+	worker->group = group;
+	tini_group_end(worker, task->group, 1);
+}
+
+void tini_run_popped(tini_worker *worker, const tini_task *task)
+{
+	run_popped(worker, task);
+}
+
+/* The next entry of our own deque is of this group too. */
+static bool next_is_of(tini_worker *worker, int64_t base, const tine_group *group)
+{
+	int64_t bottom = tini_deque_bottom(&worker->deque);
+
+	return bottom > base &&
+	       atomic_load_explicit(&tini_deque_at(&worker->deque, bottom - 1)->group,
+				    memory_order_relaxed) == group; /* we have written it */
+}
+
+/* And those of the same group that were stolen with it: the group is told once for all of them. */
+void tini_run_stolen(tini_worker *worker, const tini_task *first)
+{
+	int64_t base = worker->base;
+	tine_group *before = worker->group, *root = worker->root, *group = first->group;
+	tini_task task = *first;
+	uint32_t ended = 0;
+
+	worker->group = worker->root = group;
+	do {
+		worker->base = tini_deque_bottom(&worker->deque);
+		task.fn(task.arg);
+		if (worker->is_helper)
+			leave_stray_child(worker);
+		ended++;
+	} while (next_is_of(worker, base, group) && tini_deque_pop(&worker->deque, &task));
+	worker->base = base;
+	worker->group = before;
+	worker->root = root;
+	tini_group_end(worker, group, ended);
+}
+
+/* ---- spawning */
+
+/* Who waits for the stolen task that runs here could help with what it spawns. */
+static void wake_waiter(tini_worker *worker)
+{
+	tini_futex->wake((_Atomic uint32_t *)tini_group_word(worker->root, 1), 1);
+}
+
+static inline bool group_push(tini_worker *worker, tine_group *group, void (*fn)(void *arg),
+			      void *arg)
+{
+	const tini_team *team = &tini_the_team;
+
+	tini_group_add(worker, group);
+	if (!tini_deque_push(&worker->deque, &(tini_task){fn, arg, group, worker->root})) {
+		tini_group_end(worker, group, 1);
+		return false;
+	}
+	/* Relaxed: see idle.c. */
+	if (atomic_load_explicit(&team->asleep, memory_order_relaxed) != 0 &&
+	    atomic_load_explicit(&team->searching, memory_order_relaxed) == 0)
+		tini_wake_searcher(atomic_load_explicit(&worker->limit, memory_order_relaxed));
+	if (worker->root && tini_group_has_sleeper(worker->root))
+		wake_waiter(worker);
+	return true;
+}
+
+bool tini_group_push(tini_worker *worker, tine_group *group, void (*fn)(void *arg), void *arg)
+{
+	return group_push(worker, group, fn, arg);
+}
+
+static uint64_t stamp_here(void)
+{
+	return 1 + (uint64_t)atomic_load_explicit(&tini_the_team.generation, memory_order_relaxed);
+}
+
+/* The group's tasks, if any, were spawned before this process was forked. */
+static int forked_away(tine_group *group, const char *call)
+{
+	*group = (tine_group){{0}};
+	return TINI_FAIL(TINE_ESTATE,
+			 "%s: the tasks of this group were spawned before this process was forked: "
+			 "they are the parent's",
+			 call);
+}
+
+/* Mark a group that this process uses for the first time. */
+static int stamp(tine_group *group, uint64_t here)
+{
+	_Atomic uint64_t *word = tini_group_word(group, 2);
+
+	if (atomic_load_explicit(word, memory_order_relaxed) != 0 && tini_group_is_open(group))
+		return forked_away(group, "tine_spawn");
+	/* Relaxed: whoever is first stores the same. */
+	atomic_store_explicit(word, here, memory_order_relaxed);
+	return 0;
+}
+
+int tine_spawn(tine_group *group, void (*fn)(void *arg), void *arg)
+{
+	if (!group || !fn)
+		return TINI_FAIL(TINE_EINVAL, "tine_spawn: %s is NULL", group ? "fn" : "group");
+	uint64_t here = stamp_here();
+	if (atomic_load_explicit(tini_group_word(group, 2), memory_order_relaxed) != here) {
+		int rc = stamp(group, here);
+		if (rc != 0)
+			return rc;
+	}
+	int threads = tini_threads_now();
+	if (threads == 0)
+		threads = tine_num_threads();
+	tini_worker *worker = threads > 1 ? tini_worker_get() : NULL;
+	if (worker) {
+		tini_team_grow((uint32_t)threads - 1);
+		atomic_store_explicit(&worker->limit, (uint32_t)threads, memory_order_relaxed);
+		if (group_push(worker, group, fn, arg))
+			return 0;
+	}
+	fn(arg);
+	return 0;
+}
+
+/* ---- waiting */
+
+static bool steal_for(tini_worker *worker, const tine_group *group)
+{
+	uint32_t size = tini_team_size(), from = worker->seed++;
+	tini_task task;
+
+	for (uint32_t i = 0; i < size; i++) {
+		tini_worker *victim = tini_team_at((from + i) % size);
+
+		if (victim && tini_deque_steal(&victim->deque, group, &task)) {
+			tini_run_stolen(worker, &task);
+			return true;
+		}
+	}
+	return false;
+}
+
+/* Run what is on top of our own deque since the running task began; false: there was nothing. */
+static inline bool run_own(tini_worker *worker)
+{
+	tini_task task;
+
+	if (tini_deque_bottom(&worker->deque) <= worker->base ||
+	    !tini_deque_pop(&worker->deque, &task))
+		return false;
+	run_popped(worker, &task);
+	return true;
+}
+
+/* Run something that brings the group's end nearer; false: there is nothing. */
+static bool run_one(tini_worker *worker, const tine_group *group)
+{
+	return run_own(worker) || steal_for(worker, group);
+}
+
+static bool run_any_of_mine(tini_worker *worker)
+{
+	tini_task task;
+
+	if (!tini_deque_pop(&worker->deque, &task))
+		return false;
+	tini_run_popped(worker, &task);
+	return true;
+}
+
+/* Spin for a while where that may pay; true: the group has ended, or something was run. */
+static bool spin_for(tini_worker *worker, const tine_group *group)
+{
+	tini_spin spin = {0};
+	bool allowed = tini_spin_allowed(worker), paid;
+
+	do {
+		paid = !tini_group_is_open(group) ||
+		       (tini_spin_looks(&spin) && run_one(worker, group));
+	} while (!paid && allowed && tini_spin_once(&spin));
+	tini_spin_scored(worker, paid);
+	return paid;
+}
+
+/* Until somebody ends tasks of the group, or has something to help with, but no longer than that:
+ * the owner's own steps wake nobody. */
+static void nap(tine_group *group, int64_t ns)
+{
+	_Atomic uint64_t *word = tini_group_word(group, 1);
+	uint64_t seen = atomic_fetch_or(word, TINI_GROUP_SLEEPER) | TINI_GROUP_SLEEPER;
+
+	if (tini_group_is_open(group))
+		tini_futex->wait((_Atomic uint32_t *)word, (uint32_t)seen, tini_clock_now() + ns);
+	atomic_fetch_and(word, ~(uint64_t)TINI_GROUP_SLEEPER); /* another sleeper sets it again */
+}
+
+void tini_group_join(tini_worker *worker, tine_group *group)
+{
+	uint64_t here = stamp_here();
+	int64_t ns = NAP_NS;
+
+	/* Unless a task that was run here has forked: in the child nobody would end the others. */
+	while (tini_group_is_open(group) && stamp_here() == here) {
+		if (run_one(worker, group))
+			continue;
+		if (spin_for(worker, group)) {
+			ns = NAP_NS;
+			continue;
+		}
+		nap(group, ns);
+		if (ns > NAP_NS && run_any_of_mine(worker))
+			continue;
+		ns = ns < NAP_MAX_NS ? ns * 2 : NAP_MAX_NS;
+	}
+}
+
+int tine_group_wait(tine_group *group)
+{
+	if (!group)
+		return TINI_FAIL(TINE_EINVAL, "tine_group_wait: group is NULL");
+	if (!tini_group_is_open(group))
+		return 0;
+	if (atomic_load(tini_group_word(group, 2)) != stamp_here())
+		return forked_away(group, "tine_group_wait");
+	tini_worker *worker = tini_worker_get();
+	while (!worker && tini_group_is_open(group)) /* others run its tasks */
+		nap(group, NAP_NS);
+	if (!worker)
+		return 0;
+	if (worker->group == group)
+		return TINI_FAIL(TINE_EDEADLOCK,
+				 "tine_group_wait: called by a task of the group, which would wait "
+				 "for itself");
+	while (run_own(worker))
+		if (!tini_group_is_open(group))
+			return 0; /* nobody has stolen from us: the usual case */
+	tini_group_join(worker, group);
+	return tini_group_is_open(group) ? forked_away(group, "tine_group_wait") : 0;
+}
