@@ -35,17 +35,21 @@ tini_runner *tini_runner_current(void)
 
 tini_runner *tini_runner_of(const tine_pool *pool)
 {
-	if (runner_here && runner_here->pool == pool)
-		return runner_here;
+	for (tini_runner *runner = runner_here; runner; runner = runner->outer)
+		if (runner->pool == pool)
+			return runner;
 	return runner_of_process && runner_of_process->pool == pool ? runner_of_process : NULL;
 }
 
-tini_runner *tini_runner_enter(tini_runner *runner)
+void tini_runner_enter(tini_runner *runner)
 {
-	tini_runner *before = runner_here;
-
+	runner->outer = runner_here;
 	runner_here = runner;
-	return before;
+}
+
+void tini_runner_leave(const tini_runner *runner)
+{
+	runner_here = runner->outer;
 }
 
 void tini_runner_of_process(tini_runner *runner)

@@ -10,12 +10,14 @@
 
 /* One that runs items. */
 typedef struct tini_runner {
+	struct tini_runner *outer; /* what this thread was running when it began to run for this */
 	tine_pool *pool;
 	uint64_t self; /* tini_self_id() of its process: a child that an item forks is a stranger */
 	tini_slot *slot;
 	unsigned owner;   /* in claim words; the slot's number */
 	bool cooperative; /* nobody else watches the clock */
 	bool is_process;  /* a worker process: its stdout is flushed, it may leave */
+	int spin_score;   /* whether looking for work without sleeping pays */
 	size_t left;      /* items until it leaves; SIZE_MAX: no limit */
 	void (*arm)(struct tini_runner *runner, bool on); /* the CPU limit of an item; or NULL */
 	uint64_t batch;                                   /* words taken at once */
@@ -30,12 +32,13 @@ typedef struct tini_runner {
 /* The runner of the calling thread, or of this worker process; NULL outside an item. */
 tini_runner *tini_runner_current(void);
 
-/* The runner of that pool in which the caller runs, also where an item of it uses another pool;
- * NULL: none. */
+/* The innermost runner of that pool in which the caller runs, also where an item of it uses another
+ * pool; NULL: none. */
 tini_runner *tini_runner_of(const tine_pool *pool);
 
-/* Make it the calling thread's; returns the one before. */
-tini_runner *tini_runner_enter(tini_runner *runner);
+/* Make it the calling thread's, until it leaves: then it is the one before again. */
+void tini_runner_enter(tini_runner *runner);
+void tini_runner_leave(const tini_runner *runner);
 
 /* In a worker process: threads that an item starts belong to its item too. */
 void tini_runner_of_process(tini_runner *runner);

@@ -34,11 +34,11 @@ static tini_runner serial_runner(tine_pool *pool, tini_slot *slot)
 
 static int serial_open(tine_pool *pool)
 {
-	tini_runner runner = serial_runner(pool, &pool->slot[0]),
-		    *before = tini_runner_enter(&runner);
-	int code = pool->init ? pool->init(pool->context) : 0;
+	tini_runner runner = serial_runner(pool, &pool->slot[0]);
 
-	tini_runner_enter(before);
+	tini_runner_enter(&runner);
+	int code = pool->init ? pool->init(pool->context) : 0;
+	tini_runner_leave(&runner);
 	if (code == 0)
 		return 0;
 	const char *why = pool->slot[0].text;
@@ -51,10 +51,11 @@ static int serial_open(tine_pool *pool)
 static void serial_offer(tine_pool *pool, tini_job *job)
 {
 	tini_slot slot = {0};
-	tini_runner runner = serial_runner(pool, &slot), *before = tini_runner_enter(&runner);
+	tini_runner runner = serial_runner(pool, &slot);
 
+	tini_runner_enter(&runner);
 	tini_run_job(&runner, job);
-	tini_runner_enter(before);
+	tini_runner_leave(&runner);
 	atomic_fetch_add(&pool->slot[0].items, atomic_load(&slot.items));
 	atomic_fetch_add(&pool->slot[0].failures, atomic_load(&slot.failures));
 	atomic_fetch_add(&pool->slot[0].retried, atomic_load(&slot.retried));
@@ -63,12 +64,13 @@ static void serial_offer(tine_pool *pool, tini_job *job)
 
 static int serial_close(tine_pool *pool, bool kill, int64_t deadline)
 {
+	tini_runner runner = serial_runner(pool, &pool->slot[0]);
+
 	(void)deadline;
-	tini_runner runner = serial_runner(pool, &pool->slot[0]),
-		    *before = tini_runner_enter(&runner);
+	tini_runner_enter(&runner);
 	if (pool->exit && !kill)
 		pool->exit(pool->context);
-	tini_runner_enter(before);
+	tini_runner_leave(&runner);
 	return 0;
 }
 
