@@ -211,10 +211,12 @@ void tini_work_sign(tine_pool *pool, tini_job *job)
 	tini_runner *runner = tini_runner_of(pool);
 
 	atomic_store(&job->depth, 0);
-	if (tini_pool_role(pool) != TINI_WORKER)
+	if (!runner)
 		return;
 	atomic_store(&job->depth, 1 + (runner->job ? atomic_load(&runner->job->depth) : 0));
 	atomic_store(&pool->nested, 1);
+	if (tini_pool_role(pool) != TINI_WORKER)
+		return; /* a thread of the host does not die alone */
 	atomic_store(&runner->slot->created, 1);
 	atomic_store(&job->creator, runner->owner + 1);
 }

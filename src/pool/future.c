@@ -279,11 +279,27 @@ static void note_last(wait_set *set, bool *seen)
 		}
 }
 
+/* Run here what is left of them, one by one, where this is an item of their pool.  True when the wait
+ * is over. */
+static bool help_each(wait_set *set, bool *seen, int *rc)
+{
+	for (size_t i = 0; i < set->count; i++) {
+		if (!tini_job_help(job_of(set->futures[i])))
+			continue;
+		note_last(set, seen);
+		if (set->mode != TINE_ALL && look_at_all(set, rc))
+			return true;
+	}
+	return false;
+}
+
 static int wait_for_any(wait_set *set, int64_t deadline, bool *seen)
 {
 	_Atomic uint32_t *any = tini_heap_line(TINI_LINE_ANY_WAIT); /* [0] bell, [1] sleepers */
 	int rc = 0;
 
+	if (deadline > 0 && help_each(set, seen, &rc))
+		return rc;
 	for (int64_t now, watchdog = tini_clock_now() + TINI_WATCHDOG_NS;;) {
 		uint32_t bell = atomic_load(&any[0]);
 
@@ -297,6 +313,8 @@ static int wait_for_any(wait_set *set, int64_t deadline, bool *seen)
 		tini_futex->wait(&any[0], bell, deadline < watchdog ? deadline : watchdog);
 		if (tini_clock_now() < watchdog)
 			continue;
+		if (help_each(set, seen, &rc))
+			return rc;
 		for (size_t i = 0; i < set->count; i++)
 			tini_job_look_after(job_of(set->futures[i]));
 		watchdog = tini_clock_now() + TINI_WATCHDOG_NS;

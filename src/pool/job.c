@@ -200,6 +200,8 @@ void tini_job_recycle(tini_job *job, uint32_t seen)
 	if (atomic_load(&job->map) && is_looked_at(job)) {
 		atomic_store(&job->state, seen);
 		atomic_store(&job->pool->limbo, 1);
+		if (!is_looked_at(job)) /* it has looked away meanwhile, before the mark */
+			tini_job_recycle(job, seen);
 		return;
 	}
 	tini_job_discard(job);

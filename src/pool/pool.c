@@ -48,7 +48,8 @@ int tini_pool_check_open(const tine_pool *pool, const char *call)
 
 	if (rc != 0)
 		return rc;
-	if (atomic_load(&pool->closing) != TINI_OPEN && tini_pool_role(pool) == TINI_HOST)
+	/* Items may go on with what they need until all have ended. */
+	if (atomic_load(&pool->closing) != TINI_OPEN && !tini_runner_of(pool))
 		return TINI_FAIL(TINE_ESTATE, "%s: pool `%s` is being closed", call, pool->name);
 	int broken = atomic_load(&pool->broken);
 	if (broken == TINE_ELOST)
@@ -81,10 +82,7 @@ static const tini_pool_kind *kind_of(const tine_pool_open_args *args)
 	case TINE_SERIAL:
 		return &tini_kind_serial;
 	case TINE_THREADS:
-		return TINI_FAIL_NULL(
-			TINE_EUNSUPPORTED,
-			"tine_pool_open: .kind = TINE_THREADS is not in this version: "
-			"use TINE_PROCESSES");
+		return &tini_kind_threads;
 	case TINE_MPI:
 		return TINI_FAIL_NULL(
 			TINE_EUNSUPPORTED,
@@ -96,7 +94,8 @@ static const tini_pool_kind *kind_of(const tine_pool_open_args *args)
 }
 
 /* 0: one per usable CPU; -1: all; -k: all but k - 1. */
-static int workers_of(const tine_pool_open_args *args, int cpus, int *workers)
+static int workers_of(const tine_pool_open_args *args, const tini_pool_kind *kind, int cpus,
+		      int *workers)
 {
 	*workers = args->workers;
 	if (args->workers <= 0)
@@ -108,6 +107,8 @@ static int workers_of(const tine_pool_open_args *args, int cpus, int *workers)
 	if (*workers > TINI_WORKERS_MAX)
 		return TINI_FAIL(TINE_EINVAL, "tine_pool_open: %d workers; the most is %d",
 				 *workers, TINI_WORKERS_MAX);
+	if (kind->most_workers > 0 && *workers > kind->most_workers)
+		*workers = kind->most_workers;
 	return 0;
 }
 
@@ -135,6 +136,23 @@ static int check_options(const tine_pool_open_args *args)
 	return 0;
 }
 
+int tini_pool_check_cooperative(const tine_pool_open_args *args)
+{
+	if (args->memory_limit != 0)
+		return TINI_FAIL(TINE_EUNSUPPORTED,
+				 "tine_pool_open: .memory_limit needs a pool of processes");
+	if (args->cpu_limit != 0)
+		return TINI_FAIL(TINE_EUNSUPPORTED,
+				 "tine_pool_open: .cpu_limit needs a pool of processes");
+	if (args->start != TINE_FORK && args->start != TINE_EXEC)
+		return TINI_FAIL(TINE_EINVAL, "tine_pool_open: .start = %d is unknown",
+				 (int)args->start);
+	if (args->start == TINE_EXEC)
+		return TINI_FAIL(TINE_EUNSUPPORTED,
+				 "tine_pool_open: .start = TINE_EXEC needs a pool of processes");
+	return 0;
+}
+
 /* ---- memory */
 
 /* Seconds of a keyword as a limit in ns: 0 and TINE_FOREVER are none. */
@@ -149,7 +167,7 @@ static void set_fields(tine_pool *pool, const tine_pool_open_args *args, const t
 	pool->kind = kind;
 	pool->host = tini_self_id();
 	pool->workers = workers;
-	pool->slots = kind->cooperative ? 1 : workers * (1 + TINI_SPARES);
+	pool->slots = workers * (1 + kind->spares);
 	pool->threads_per_worker = args->threads_per_worker ? args->threads_per_worker
 				   : cpus > workers         ? cpus / workers
 							    : 1;
@@ -233,9 +251,9 @@ tine_pool *tine_pool_open_with(const tine_pool_open_args *given)
 	    check_options(&args) != 0)
 		return NULL;
 	const tini_pool_kind *kind = kind_of(&args);
-	if (!kind || kind->check(&args) != 0 || workers_of(&args, cpus, &workers) != 0)
+	if (!kind || kind->check(&args) != 0 || workers_of(&args, kind, cpus, &workers) != 0)
 		return NULL;
-	tine_pool *pool = pool_new(&args, kind, cpus, kind->cooperative ? 1 : workers);
+	tine_pool *pool = pool_new(&args, kind, cpus, workers);
 	if (pool && kind->open(pool) != 0) {
 		tini_pool_let_go(pool);
 		return NULL;

@@ -10,6 +10,8 @@ typedef struct tini_pool_kind {
 	const char *name;
 	bool cooperative; /* items run in the host: limits are looked at between items, a crash is
 			     the host's */
+	int most_workers; /* 0: as many as are asked for */
+	int spares;       /* slots beside each worker's, for those that stand in for it */
 	/* TINE_EUNSUPPORTED, told, for what this kind cannot do. */
 	int (*check)(const tine_pool_open_args *args);
 	/* The fields of `pool` are set: start what runs items. */
@@ -22,9 +24,15 @@ typedef struct tini_pool_kind {
 	/* From time to time while something is waited for: 0, or the code with which the pool has
 	 * ended. */
 	int (*look)(tine_pool *pool);
+	/* An item of the pool waits for the job: run what is left of it, in the caller.  True: there
+	 * was something.  NULL: others do it. */
+	bool (*help)(tine_pool *pool, tini_job *job);
 } tini_pool_kind;
 
-extern const tini_pool_kind tini_kind_processes, tini_kind_serial;
+extern const tini_pool_kind tini_kind_processes, tini_kind_threads, tini_kind_serial;
+
+/* For the kinds whose items run in the host: what only a process can be held to is refused. */
+int tini_pool_check_cooperative(const tine_pool_open_args *args);
 
 /* Who is calling. */
 typedef enum tini_role { TINI_STRANGER, TINI_HOST, TINI_WORKER } tini_role;
@@ -65,6 +73,13 @@ void tini_unpark(tine_pool *pool);
 
 /* How many workers wait inside an item. */
 uint32_t tini_parked(const tine_pool *pool);
+
+/* The caller is about to sleep until the job ends: where it is an item of the same pool and the pool
+ * has nobody who stands in for it, it runs what is left of the job.  True: there was something. */
+bool tini_job_help(tini_job *job);
+
+/* Sleep until the state of a running job changes, or the moment comes, or for no reason. */
+void tini_job_sleep(tini_job *job, int64_t until);
 
 /* An item of the job's pool waits for it. */
 void tini_job_want(tini_job *job);

@@ -196,6 +196,7 @@ static int processes_close(tine_pool *pool, bool kill_them, int64_t deadline)
 }
 
 const tini_pool_kind tini_kind_processes = {.name = "processes",
+					    .spares = TINI_SPARES,
 					    .check = processes_check,
 					    .open = processes_open,
 					    .offer = processes_offer,

@@ -384,6 +384,7 @@ static bool move_cursor(tini_runner *runner, tini_map *map, uint64_t *low, uint6
 		return false;
 	uint64_t share = (map->words - at) / (4 * (uint64_t)runner->pool->workers);
 	uint64_t n = runner->batch < share ? runner->batch : share;
+
 	n = n > 0 ? n : 1;
 	*low = atomic_fetch_add(&map->cursor, n);
 	*high = *low + n < map->words ? *low + n : map->words;
@@ -392,12 +393,13 @@ static bool move_cursor(tini_runner *runner, tini_map *map, uint64_t *low, uint6
 }
 
 /* Words that somebody who died or left had taken. */
-static bool move_redo(tini_map *map, uint64_t *low, uint64_t *high)
+static bool move_redo(const tini_runner *runner, tini_map *map, uint64_t *low, uint64_t *high)
 {
+	uint64_t step = runner->nested ? 1 : REDO_STEP;
 	uint64_t redo = atomic_load(&map->redo);
 
 	while (tini_range_low(redo) < tini_range_high(redo)) {
-		uint64_t end = tini_range_low(redo) + REDO_STEP;
+		uint64_t end = tini_range_low(redo) + step;
 
 		*low = tini_range_low(redo);
 		*high = end < tini_range_high(redo) ? end : tini_range_high(redo);
@@ -435,7 +437,7 @@ static bool steal(tini_runner *runner, tini_job *job, tini_map *map, uint64_t *l
 static bool move_on(tini_runner *runner, tini_job *job, tini_map *map, uint64_t *low,
 		    uint64_t *high)
 {
-	return move_cursor(runner, map, low, high) || move_redo(map, low, high) ||
+	return move_cursor(runner, map, low, high) || move_redo(runner, map, low, high) ||
 	       steal(runner, job, map, low, high);
 }
 
@@ -475,9 +477,12 @@ static bool take_range(tini_runner *runner, tini_job *job, tini_map *map, uint64
 	return taken;
 }
 
-/* Take more at once while a batch takes less than BATCH_NS. */
+/* Take more at once while a batch takes less than BATCH_NS.  A nested runner never: what it has taken
+ * and not begun would wait for it. */
 static void adapt(tini_runner *runner, int64_t took)
 {
+	if (runner->nested)
+		return;
 	if (took < BATCH_NS / 2 && runner->batch < BATCH_MAX)
 		runner->batch *= 2;
 	else if (took > BATCH_NS && runner->batch > 1)
@@ -518,10 +523,10 @@ static void run_map(tini_runner *runner, tini_job *job, tini_map *map)
 	uint64_t low, high;
 
 	runner->batch = 1;
-	runner->plain = job->timeout == 0 && !runner->arm && !runner->cooperative &&
-			runner->left == SIZE_MAX &&
+	runner->plain = job->timeout == 0 && !runner->arm && runner->left == SIZE_MAX &&
+			(!runner->cooperative || (!job->cancel && job->deadline == TINI_NEVER)) &&
 			(job->retries == 0 || !(job->retry_on & TINE_RETRY_CODE));
-	if (map->words > 1 && !runner->cooperative)
+	if (map->words > 1)
 		tini_wake_one(runner->pool); /* each that wakes wakes one more: the submitter pays
 						for one */
 	while (!tini_runner_must_leave(runner) && take_range(runner, job, map, &low, &high))

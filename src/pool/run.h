@@ -17,6 +17,7 @@ typedef struct tini_runner {
 	unsigned owner;   /* in claim words; the slot's number */
 	bool cooperative; /* nobody else watches the clock */
 	bool is_process;  /* a worker process: its stdout is flushed, it may leave */
+	bool nested;      /* inside an item of the same owner: others cannot take from its range */
 	int spin_score;   /* whether looking for work without sleeping pays */
 	size_t left;      /* items until it leaves; SIZE_MAX: no limit */
 	void (*arm)(struct tini_runner *runner, bool on); /* the CPU limit of an item; or NULL */

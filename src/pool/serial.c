@@ -6,23 +6,6 @@
 #include "pool/run.h"
 #include "process/self.h"
 
-static int serial_check(const tine_pool_open_args *args)
-{
-	if (args->memory_limit != 0)
-		return TINI_FAIL(TINE_EUNSUPPORTED,
-				 "tine_pool_open: .memory_limit needs a pool of processes");
-	if (args->cpu_limit != 0)
-		return TINI_FAIL(TINE_EUNSUPPORTED,
-				 "tine_pool_open: .cpu_limit needs a pool of processes");
-	if (args->start != TINE_FORK && args->start != TINE_EXEC)
-		return TINI_FAIL(TINE_EINVAL, "tine_pool_open: .start = %d is unknown",
-				 (int)args->start);
-	if (args->start == TINE_EXEC)
-		return TINI_FAIL(TINE_EUNSUPPORTED,
-				 "tine_pool_open: .start = TINE_EXEC needs a pool of processes");
-	return 0;
-}
-
 static tini_runner serial_runner(tine_pool *pool, tini_slot *slot)
 {
 	return (tini_runner){.pool = pool,
@@ -82,7 +65,8 @@ static int serial_look(tine_pool *pool)
 
 const tini_pool_kind tini_kind_serial = {.name = "serial",
 					 .cooperative = true,
-					 .check = serial_check,
+					 .most_workers = 1,
+					 .check = tini_pool_check_cooperative,
 					 .open = serial_open,
 					 .offer = serial_offer,
 					 .close = serial_close,

@@ -231,6 +231,7 @@ struct tine_pool {
 	tini_slot *slot;
 	struct tini_modules *modules; /* as they were at the open */
 	_Atomic uintptr_t known_task; /* the last task that was found in them */
+	struct tini_threads *threads; /* a pool of threads: what the host keeps of them */
 	tini_hidden hidden; /* the host's side of the supervisor: used by the host alone */
 };
 

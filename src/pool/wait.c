@@ -119,8 +119,14 @@ void tini_job_look_after(tini_job *job)
 	}
 }
 
-/* Sleep until the state changes or the moment comes. */
-static void sleep_on(tini_job *job, int64_t until)
+bool tini_job_help(tini_job *job)
+{
+	tine_pool *pool = job->pool;
+
+	return pool->kind->help && !tini_job_is(job, TINI_JOB_ENDED) && pool->kind->help(pool, job);
+}
+
+void tini_job_sleep(tini_job *job, int64_t until)
 {
 	uint32_t state = atomic_load(&job->state);
 
@@ -144,6 +150,8 @@ static int wait_loop(tini_job *job, int64_t deadline, int64_t slice, int (*each)
 		if (rc != 0)
 			return rc;
 		if (now >= watchdog || now >= deadline) {
+			if (now >= watchdog)
+				tini_job_help(job); /* others may have left some of it */
 			tini_job_look_after(job);
 			watchdog = now + TINI_WATCHDOG_NS;
 			if (tini_job_is(job, TINI_JOB_ENDED))
@@ -152,15 +160,18 @@ static int wait_loop(tini_job *job, int64_t deadline, int64_t slice, int (*each)
 		if (now >= deadline)
 			return TINE_ETIMEDOUT;
 		int64_t until = now + slice < watchdog ? now + slice : watchdog;
-		sleep_on(job, until < deadline ? until : deadline);
+		tini_job_sleep(job, until < deadline ? until : deadline);
 	}
 }
 
 int tini_job_wait(tini_job *job, int64_t deadline, int64_t slice, int (*each)(void *context),
 		  void *context)
 {
-	if (tini_job_is(job, TINI_JOB_ENDED) || tini_job_try_end(job) ||
-	    (deadline > 0 && spin(job)))
+	if (tini_job_is(job, TINI_JOB_ENDED) || tini_job_try_end(job))
+		return 0;
+	if (deadline > 0 && tini_job_help(job) && tini_job_is(job, TINI_JOB_ENDED))
+		return 0;
+	if (deadline > 0 && spin(job))
 		return 0;
 	return wait_loop(job, deadline, slice, each, context);
 }

@@ -107,10 +107,25 @@ static bool spin_for_work(tini_runner *runner)
 	return false;
 }
 
+/*
+ * A map that this worker still seemed to look at when its caller let go of it was left to be given
+ * back later.  In a pool without a supervisor an idle worker does it: of the name going and the mark
+ * being set one is seen by whoever does the other, for all four are sequentially consistent.
+ */
+static void give_back_maps(tini_runner *runner)
+{
+	if (runner->is_process)
+		return;
+	atomic_store(&runner->slot->job, 0);
+	if (atomic_load(&runner->pool->limbo) != 0)
+		tini_jobs_sweep_limbo(runner->pool);
+}
+
 static void wait_for_work(tini_runner *runner)
 {
 	int64_t begun = tini_clock_now();
 
+	give_back_maps(runner);
 	atomic_store_explicit(&runner->slot->waiting_since, begun,
 			      memory_order_relaxed); /* a figure */
 	if (!spin_for_work(runner))

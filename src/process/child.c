@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdio_ext.h>
 #include <stdlib.h>
@@ -20,13 +21,13 @@ static const char *const thread_functions[] = {"omp_set_num_threads", "openblas_
 static const char *const thread_variables[] = {"OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS",
 					       "MKL_NUM_THREADS", "BLIS_NUM_THREADS"};
 enum { THREAD_FUNCTIONS = sizeof thread_functions / sizeof *thread_functions };
-static void *found[THREAD_FUNCTIONS];
+static void *_Atomic found[THREAD_FUNCTIONS]; /* any thread may look for them again */
 static int null_device = -1;
 
 void tini_child_find_threads(void)
 {
 	for (int i = 0; i < THREAD_FUNCTIONS; i++)
-		found[i] = dlsym(RTLD_DEFAULT, thread_functions[i]);
+		atomic_store(&found[i], dlsym(RTLD_DEFAULT, thread_functions[i]));
 }
 
 static bool is_thread_variable(const char *entry)
@@ -68,21 +69,32 @@ void tini_child_prepare(int threads)
 	null_device = tini_os_above_standard(open("/dev/null", O_RDWR | O_CLOEXEC));
 }
 
+static void limit_library(int which, int n)
+{
+	void *function = atomic_load(&found[which]);
+
+	if (!function)
+		return;
+	if (strncmp(thread_functions[which], "bli_", 4) == 0) {
+		void (*set)(long) = NULL; /* BLIS counts in dim_t */
+		memcpy(&set, &function, sizeof set);
+		set(n);
+	} else {
+		void (*set)(int) = NULL;
+		memcpy(&set, &function, sizeof set);
+		set(n);
+	}
+}
+
 void tini_child_limit_threads(int n)
 {
-	for (int i = 0; i < THREAD_FUNCTIONS; i++) {
-		if (!found[i])
-			continue;
-		if (strncmp(thread_functions[i], "bli_", 4) == 0) {
-			void (*set)(long) = NULL; /* BLIS counts in dim_t */
-			memcpy(&set, &found[i], sizeof set);
-			set(n);
-		} else {
-			void (*set)(int) = NULL;
-			memcpy(&set, &found[i], sizeof set);
-			set(n);
-		}
-	}
+	for (int i = 0; i < THREAD_FUNCTIONS; i++)
+		limit_library(i, n);
+}
+
+void tini_child_limit_thread(int n)
+{
+	limit_library(0, n); /* OpenMP; the others' numbers are the host's too */
 }
 
 /* The first handler to run at exit(): the host's handlers would clean up what is the host's. */

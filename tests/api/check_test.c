@@ -33,16 +33,16 @@ static tine_task *load_late(void)
 static int late_module(void *kind)
 {
 	int in = 5, out = 0;
-	bool serial = KIND(kind) == TINE_SERIAL;
+	bool in_host = IN_HOST(KIND(kind));
 	tine_pool *before = NEED_NEW(tine_pool_open(.workers = 1, .kind = KIND(kind)));
 	tine_task *task = load_late();
 	tine_pool *after = NEED_NEW(tine_pool_open(.workers = 1, .kind = KIND(kind)));
 
 	NEED(0, tine_map(after, task, &in, 1, sizeof(in), &out, .result_size = sizeof(out)));
 	kit_expect(out == 5);
-	NEED(serial ? 0 : TINE_EINVAL,
+	NEED(in_host ? 0 : TINE_EINVAL,
 	     tine_map(before, task, &in, 1, sizeof(in), &out, .result_size = sizeof(out)));
-	if (!serial)
+	if (!in_host)
 		NEED_NULL(TINE_EINVAL,
 			  tine_submit(before, task, &in, sizeof(in), .result_size = sizeof(out)));
 	NEED(0, tine_map(before, add_one, &in, 1, sizeof(in), &out, .result_size = sizeof(out)));
@@ -70,7 +70,7 @@ static int sums(const void *arg, void *result)
 
 static int private_pointers(void *kind)
 {
-	bool serial = KIND(kind) == TINE_SERIAL;
+	bool in_host = IN_HOST(KIND(kind));
 	double *mine = calloc(100, sizeof(*mine)), on_stack[4] = {0}, sum;
 	double *shared = NEED_NEW(tine_shared_alloc(100 * sizeof(*shared), .zero = true));
 	slice good = {.data = shared, .begin = 0, .end = 100},
@@ -80,13 +80,13 @@ static int private_pointers(void *kind)
 	setenv("TINE_CHECK", "pointers", 1);
 	tine_pool *pool = NEED_NEW(tine_pool_open(.workers = 1, .kind = KIND(kind)));
 	NEED(0, tine_map(pool, sums, &good, 1, sizeof(good), &sum, .result_size = sizeof(sum)));
-	NEED(serial ? 0 : TINE_EINVAL,
+	NEED(in_host ? 0 : TINE_EINVAL,
 	     tine_map(pool, sums, &bad, 1, sizeof(bad), &sum, .result_size = sizeof(sum)));
-	kit_expect(serial ||
+	kit_expect(in_host ||
 		   (strstr(tine_last_error(), "item 0") && strstr(tine_last_error(), "byte 0")));
-	NEED(serial ? 0 : TINE_EINVAL,
+	NEED(in_host ? 0 : TINE_EINVAL,
 	     tine_map(pool, sums, &worse, 1, sizeof(worse), &sum, .result_size = sizeof(sum)));
-	if (!serial)
+	if (!in_host)
 		NEED_NULL(TINE_EINVAL,
 			  tine_submit(pool, sums, &bad, sizeof(bad), .result_size = sizeof(sum)));
 	unsetenv("TINE_CHECK");
@@ -99,8 +99,8 @@ static int private_pointers(void *kind)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		SCENARIO_BOTH(late_module),
-		SCENARIO_BOTH(private_pointers),
+		SCENARIO_EACH(late_module),
+		SCENARIO_EACH(private_pointers),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

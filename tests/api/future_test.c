@@ -491,21 +491,21 @@ static int strangers(void *arg)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		SCENARIO_BOTH(every_size),
-		SCENARIO_BOTH(repeated_get),
-		SCENARIO(pending),
-		SCENARIO_BOTH(failing),
-		SCENARIO(cancel_before_it_begins),
+		SCENARIO_EACH(every_size),
+		SCENARIO_EACH(repeated_get),
+		SCENARIO_WORKERS(pending),
+		SCENARIO_EACH(failing),
+		SCENARIO_WORKERS(cancel_before_it_begins),
 		SCENARIO(cancel_while_it_runs),
 		SCENARIO(cancel_harder),
-		SCENARIO(free_while_it_runs),
-		SCENARIO_BOTH(readable_after_the_end),
+		SCENARIO_WORKERS(free_while_it_runs),
+		SCENARIO_EACH(readable_after_the_end),
 		SCENARIO(terminate_ends_the_rest),
-		SCENARIO(wait_modes),
+		SCENARIO_WORKERS(wait_modes),
 		SCENARIO(wait_across_pools),
-		SCENARIO_BOTH(many),
-		SCENARIO_BOTH(three_threads),
-		SCENARIO_BOTH(strangers),
+		SCENARIO_EACH(many),
+		SCENARIO_EACH(three_threads),
+		SCENARIO_EACH(strangers),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

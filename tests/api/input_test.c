@@ -60,17 +60,17 @@ static int numbers_in_open(void *arg)
 	NEED_NULL(TINE_EINVAL, tine_pool_open(.kind = (tine_pool_kind)77));
 	NEED_NULL(TINE_EINVAL, tine_pool_open(.kind = TINE_PROCESSES, .cpu_limit = NAN));
 	NEED_NULL(TINE_EINVAL, tine_pool_open(.kind = k, .start = (tine_start)5));
-	NEED_NULL(TINE_EUNSUPPORTED, tine_pool_open(.kind = TINE_THREADS));
 	NEED_NULL(TINE_EUNSUPPORTED, tine_pool_open(.kind = TINE_MPI));
 	NEED_NULL(TINE_EUNSUPPORTED, tine_pool_open(.kind = k, .start = TINE_EXEC));
 	return 0;
 }
 
-static int serial_refuses_limits(void *arg)
+static int host_kinds_refuse_limits(void *arg)
 {
-	(void)arg;
-	NEED_NULL(TINE_EUNSUPPORTED, tine_pool_open(.kind = TINE_SERIAL, .memory_limit = 1 << 20));
-	NEED_NULL(TINE_EUNSUPPORTED, tine_pool_open(.kind = TINE_SERIAL, .cpu_limit = 1));
+	const tine_pool_kind k = KIND(arg);
+
+	NEED_NULL(TINE_EUNSUPPORTED, tine_pool_open(.kind = k, .memory_limit = 1 << 20));
+	NEED_NULL(TINE_EUNSUPPORTED, tine_pool_open(.kind = k, .cpu_limit = 1));
 	return 0;
 }
 
@@ -241,15 +241,15 @@ static int private_context(void *kind)
 {
 	int here = 0;
 	void *p = &here;
-	bool serial = KIND(kind) == TINE_SERIAL, same = false;
+	bool in_host = IN_HOST(KIND(kind)), same = false;
 
-	if (!serial)
+	if (!in_host)
 		NEED_NULL(TINE_EINVAL, tine_pool_open(.workers = 1, .context = &here));
 	tine_pool *pool = NEED_NEW(tine_pool_open(.workers = 1, .kind = KIND(kind)));
-	NEED(serial ? 0 : TINE_EINVAL, tine_map(pool, is_context, &p, 1, sizeof(p), &same,
-						.result_size = 1, .context = &here));
-	kit_expect(same == serial);
-	if (!serial)
+	NEED(in_host ? 0 : TINE_EINVAL, tine_map(pool, is_context, &p, 1, sizeof(p), &same,
+						 .result_size = 1, .context = &here));
+	kit_expect(same == in_host);
+	if (!in_host)
 		NEED_NULL(TINE_EINVAL,
 			  tine_submit(pool, is_context, &p, sizeof(p), .context = &here));
 	NEED(0, tine_pool_close(pool, TINE_FOREVER));
@@ -280,16 +280,17 @@ static int any_number_of_workers(void *arg)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		SCENARIO_BOTH(null_and_unknown_in_open),
-		SCENARIO_BOTH(numbers_in_open),
-		SCENARIO(serial_refuses_limits),
-		SCENARIO_BOTH(wrong_maps),
-		SCENARIO_BOTH(wrong_submits),
-		SCENARIO_BOTH(wrong_futures),
-		SCENARIO_BOTH(wrong_pools),
-		SCENARIO_BOTH(shorter_figures),
-		SCENARIO_BOTH(nothing_to_do),
-		SCENARIO_BOTH(private_context),
+		SCENARIO_EACH(null_and_unknown_in_open),
+		SCENARIO_EACH(numbers_in_open),
+		SCENARIO_SERIAL(host_kinds_refuse_limits),
+		SCENARIO_THREADS(host_kinds_refuse_limits),
+		SCENARIO_EACH(wrong_maps),
+		SCENARIO_EACH(wrong_submits),
+		SCENARIO_EACH(wrong_futures),
+		SCENARIO_EACH(wrong_pools),
+		SCENARIO_EACH(shorter_figures),
+		SCENARIO_EACH(nothing_to_do),
+		SCENARIO_EACH(private_context),
 		SCENARIO(any_number_of_workers),
 	};
 

@@ -306,7 +306,7 @@ static int cpu_limit(void *arg)
 	return 0;
 }
 
-/* ---- the serial kind: seen when the item returns or asks ---- */
+/* ---- serial and threads: seen when the item returns or asks ---- */
 
 static int asks_and_spins(const void *arg, void *result)
 {
@@ -326,7 +326,7 @@ static int returns_late(const void *arg, void *result)
 	return add_one(arg, result);
 }
 
-static int serial_timeouts(void *kind)
+static int timeouts_in_the_host(void *kind)
 {
 	int in[N], out[N], codes[N];
 	tine_failure f[N];
@@ -362,7 +362,8 @@ int main(void)
 		SCENARIO(memory_limit),
 		SCENARIO(tiny_memory_limit),
 		SCENARIO(cpu_limit),
-		SCENARIO_SERIAL(serial_timeouts),
+		SCENARIO_SERIAL(timeouts_in_the_host),
+		SCENARIO_THREADS(timeouts_in_the_host),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

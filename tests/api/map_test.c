@@ -521,19 +521,19 @@ static int output_is_flushed(void *kind)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		SCENARIO_BOTH(every_shape),
-		SCENARIO_BOTH(in_place),
-		SCENARIO_BOTH(large_items),
+		SCENARIO_EACH(every_shape),
+		SCENARIO_EACH(in_place),
+		SCENARIO_EACH(large_items),
 		SCENARIO(default_pool),
-		SCENARIO_BOTH(codes_and_stories),
-		SCENARIO_BOTH(stop_on_error),
-		SCENARIO_BOTH(deadline),
+		SCENARIO_EACH(codes_and_stories),
+		SCENARIO_EACH(stop_on_error),
+		SCENARIO_EACH(deadline),
 		SCENARIO(deadline_of_hung_items),
-		SCENARIO_BOTH(cancel_from_a_thread),
+		SCENARIO_EACH(cancel_from_a_thread),
 		SCENARIO(cancel_from_a_child),
-		SCENARIO_BOTH(cancel_from_a_task),
-		SCENARIO_BOTH(three_threads_on_one_pool),
-		SCENARIO_BOTH(output_is_flushed),
+		SCENARIO_EACH(cancel_from_a_task),
+		SCENARIO_EACH(three_threads_on_one_pool),
+		SCENARIO_EACH(output_is_flushed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -337,14 +337,14 @@ static int default_pools(void *arg)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		SCENARIO_BOTH(nested_maps),
-		SCENARIO_BOTH(nested_futures),
+		SCENARIO_EACH(nested_maps),
+		SCENARIO_EACH(nested_futures),
 		SCENARIO(no_spare_left),
-		SCENARIO_BOTH(everybody_waits),
+		SCENARIO_EACH(everybody_waits),
 		SCENARIO(close_from_inside),
-		SCENARIO_BOTH(questions_from_inside),
+		SCENARIO_EACH(questions_from_inside),
 		SCENARIO(death_with_work_under_way),
-		SCENARIO_BOTH(nested_pools),
+		SCENARIO_EACH(nested_pools),
 		SCENARIO(strange_pools),
 		SCENARIO(default_pools),
 	};

@@ -233,15 +233,14 @@ static int waits_for_go(const void *arg, void *result)
 	return add_one(arg, result);
 }
 
-static int close_finishes_the_work(void *arg)
+static int close_finishes_the_work(void *kind)
 {
 	enum { N = 50 };
 	board *b = new_board();
-	tine_pool *pool = NEED_NEW(tine_pool_open(.workers = 2, .context = b));
+	tine_pool *pool = NEED_NEW(tine_pool_open(.workers = 2, .context = b, .kind = KIND(kind)));
 	tine_future *list[N];
 	int out;
 
-	(void)arg;
 	for (int i = 0; i < N; i++)
 		list[i] = NEED_NEW(
 			tine_submit(pool, waits_for_go, &i, sizeof(i), .result_size = sizeof(i)));
@@ -262,15 +261,14 @@ static int close_finishes_the_work(void *arg)
 	return 0;
 }
 
-static int open_after_a_close_that_ran_out(void *arg)
+static int open_after_a_close_that_ran_out(void *kind)
 {
 	board *b = new_board();
-	tine_pool *pool = NEED_NEW(tine_pool_open(.workers = 1, .context = b));
+	tine_pool *pool = NEED_NEW(tine_pool_open(.workers = 1, .context = b, .kind = KIND(kind)));
 	int in = 1, out = 0;
 	tine_future *f = NEED_NEW(
 		tine_submit(pool, waits_for_go, &in, sizeof(in), .result_size = sizeof(in)));
 
-	(void)arg;
 	NEED(TINE_ETIMEDOUT, tine_pool_close(pool, 0.01));
 	atomic_store(&b->go, true);
 	NEED(0, tine_future_get(f, &out, TINE_FOREVER));
@@ -349,7 +347,7 @@ static int figures(void *arg)
 	return 0;
 }
 
-static int serial_figures(void *kind)
+static int figures_in_the_host(void *kind)
 {
 	int in[4] = {6, 1, 2, 6}, out[4];
 	tine_pool *pool = NEED_NEW(tine_pool_open(.kind = KIND(kind), .retry_on = TINE_RETRY_CODE));
@@ -468,18 +466,19 @@ static int pinned(void *arg)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		SCENARIO_BOTH(a_hundred_times),
-		SCENARIO_BOTH(several_at_once),
-		SCENARIO_BOTH(from_two_threads),
+		SCENARIO_EACH(a_hundred_times),
+		SCENARIO_EACH(several_at_once),
+		SCENARIO_EACH(from_two_threads),
 		SCENARIO(thousand_workers),
-		SCENARIO_BOTH(init_and_exit),
+		SCENARIO_EACH(init_and_exit),
 		SCENARIO(init_of_replacements),
-		SCENARIO_BOTH(refused_by_init),
-		SCENARIO(close_finishes_the_work),
-		SCENARIO(open_after_a_close_that_ran_out),
+		SCENARIO_EACH(refused_by_init),
+		SCENARIO_WORKERS(close_finishes_the_work),
+		SCENARIO_WORKERS(open_after_a_close_that_ran_out),
 		SCENARIO(terminate_under_a_map),
 		SCENARIO(figures),
-		SCENARIO_SERIAL(serial_figures),
+		SCENARIO_SERIAL(figures_in_the_host),
+		SCENARIO_THREADS(figures_in_the_host),
 		SCENARIO(workers_surroundings),
 		SCENARIO(name_in_process_lists),
 		SCENARIO(pinned),

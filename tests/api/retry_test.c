@@ -85,8 +85,9 @@ static void run_rule(const rule *r, tine_pool_kind kind, size_t chunk)
 						  .retry_on = r->retry_on, .kind = kind));
 
 	memset((void *)tries, 0, N * sizeof(*tries));
-	for (int i = 0; i < N; i++) /* hangs are slow, and serial they and deaths are the host's */
-		in[i] = (order){kind == TINE_SERIAL || (i % ENDINGS == HANG && i > 3)
+	for (int i = 0; i < N;
+	     i++) /* hangs are slow, and in the host they and deaths are its own */
+		in[i] = (order){IN_HOST(kind) || (i % ENDINGS == HANG && i > 3)
 					? CODE
 					: (ending)(i % ENDINGS),
 				i % 5 == 0   ? 3
@@ -95,7 +96,7 @@ static void run_rule(const rule *r, tine_pool_kind kind, size_t chunk)
 	(void)tine_map(pool, stumbles, in, N, sizeof(*in), out, .result_size = sizeof(*out),
 		       .retries = r->retries, .statuses = codes, .failures = failures,
 		       .max_failures = N, .failure_count = &failed, .chunk = chunk,
-		       .timeout = kind == TINE_SERIAL ? 0 : 0.15);
+		       .timeout = IN_HOST(kind) ? 0 : 0.15);
 	for (int i = 0; i < N; i++)
 		check_item(r, &in[i], codes[i], out[i], atomic_load(&tries[i]),
 			   &failures[codes[i] ? k++ : 0]);
@@ -222,7 +223,7 @@ static int short_lives_of_futures(void *arg)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		SCENARIO_BOTH(rules),
+		SCENARIO_EACH(rules),
 		SCENARIO(futures),
 		SCENARIO(short_lives),
 		SCENARIO(short_lives_of_futures),

@@ -23,7 +23,8 @@ static inline void scenario_run(void **state)
 	kit_run_clean(s->run, &s->number, 20);
 }
 
-/* A row for cmocka; SCENARIO_BOTH: once with processes, once serial, told by KIND(arg). */
+/* A row for cmocka: with processes, serial, with threads, told by KIND(arg); SCENARIO_WORKERS: with
+ * processes and with threads; SCENARIO_EACH: all three. */
 #define SCENARIO(fn)                                       \
 	{                                                  \
 #fn, scenario_run, NULL, NULL, &(scenario) \
@@ -38,7 +39,15 @@ static inline void scenario_run(void **state)
 			fn, TINE_SERIAL                               \
 		}                                                     \
 	}
-#define SCENARIO_BOTH(fn) SCENARIO(fn), SCENARIO_SERIAL(fn)
+#define SCENARIO_THREADS(fn)                                           \
+	{                                                              \
+#fn ", threads", scenario_run, NULL, NULL, &(scenario) \
+		{                                                      \
+			fn, TINE_THREADS                               \
+		}                                                      \
+	}
+#define SCENARIO_WORKERS(fn) SCENARIO(fn), SCENARIO_THREADS(fn)
+#define SCENARIO_EACH(fn) SCENARIO_WORKERS(fn), SCENARIO_SERIAL(fn)
 #define SCENARIO_WITH(fn, n)                                       \
 	{                                                          \
 #fn ", " #n, scenario_run, NULL, NULL, &(scenario) \
@@ -48,6 +57,9 @@ static inline void scenario_run(void **state)
 	}
 #define NUMBER(arg) (*(const int *)(arg))
 #define KIND(arg) ((tine_pool_kind)NUMBER(arg))
+
+/* Tasks of such a pool run in this process: what is private is theirs too, and so are deaths. */
+#define IN_HOST(kind) ((kind) != TINE_PROCESSES)
 
 /* The call gives this code; one that fails says so in words too. */
 #define NEED(code, call) scenario_need((code), (call), #call, __FILE__, __LINE__)
