@@ -47,10 +47,10 @@ static size_t in_use(void)
 
 static void test_shared_faults(void **state)
 {
-	enum tine_pool_kind kinds[] = {TINE_SERIAL, TINE_PROCESSES};
+	enum tine_pool_kind kinds[] = {TINE_SERIAL, TINE_THREADS, TINE_PROCESSES};
 
 	(void)state;
-	for (int i = 0; i < 2; i++) {
+	for (int i = 0; i < 3; i++) {
 		assert_int_equal(whole_life(&kinds[i]), 0);
 		size_t before = in_use();
 		kit_each_fault(TINI_FAULT_SHARED, whole_life, &kinds[i]);
@@ -79,19 +79,21 @@ static void each_system_fault(int (*life)(void *context), void *context)
 
 static void test_system_faults(void **state)
 {
-	enum tine_pool_kind kinds[] = {TINE_SERIAL, TINE_PROCESSES};
+	enum tine_pool_kind kinds[] = {TINE_SERIAL, TINE_PROCESSES}, threads = TINE_THREADS;
 
 	(void)state;
 	for (int i = 0; i < 2; i++)
 		each_system_fault(whole_life, &kinds[i]);
+	kit_each_fault(TINI_FAULT_SYSTEM, whole_life, &threads); /* each thread that is made */
 }
 
 static void test_private_faults(void **state)
 {
-	enum tine_pool_kind kind = TINE_SERIAL;
+	enum tine_pool_kind kinds[] = {TINE_SERIAL, TINE_THREADS};
 
 	(void)state;
-	kit_each_fault(TINI_FAULT_ALLOC, whole_life, &kind);
+	for (int i = 0; i < 2; i++)
+		kit_each_fault(TINI_FAULT_ALLOC, whole_life, &kinds[i]);
 }
 
 static int target(void *arg)

@@ -113,6 +113,12 @@ static void test_processes(void **state)
 	run_threads(TINE_PROCESSES);
 }
 
+static void test_thread_workers(void **state)
+{
+	(void)state;
+	run_threads(TINE_THREADS);
+}
+
 static void *map_until_it_ends(void *arg)
 {
 	long ns[200];
@@ -124,14 +130,13 @@ static void *map_until_it_ends(void *arg)
 }
 
 /* The thread inside tine_map() is told, and keeps the memory that it still reads. */
-static void test_terminate_beside_map(void **state)
+static void terminate_beside_map(tine_pool_kind kind)
 {
-	(void)state;
 	for (int round = 0; round < 5; round++) {
 		pthread_t threads[2];
 		int codes[2];
 
-		pool = tine_pool_open(.workers = 2);
+		pool = tine_pool_open(.workers = 2, .kind = kind);
 		assert_non_null(pool);
 		for (int i = 0; i < 2; i++)
 			assert_int_equal(
@@ -148,11 +153,18 @@ static void test_terminate_beside_map(void **state)
 	assert_int_equal(figures.in_use, 0);
 }
 
+static void test_terminate_beside_map(void **state)
+{
+	(void)state;
+	terminate_beside_map(TINE_PROCESSES);
+	terminate_beside_map(TINE_THREADS);
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(test_serial),
-					   cmocka_unit_test(test_processes),
-					   cmocka_unit_test(test_terminate_beside_map)};
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_serial), cmocka_unit_test(test_processes),
+		cmocka_unit_test(test_thread_workers), cmocka_unit_test(test_terminate_beside_map)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
