@@ -29,16 +29,20 @@
 #include "process/self.h"
 
 #include <pthread.h>
+#include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
-enum { LEAVE_SECONDS = 5, RENEWALS = 3 };
+enum { LEAVE_SECONDS = 5, RENEWALS = 3, GONE_NS = 20 * 1000 * 1000 };
 enum { GATE_SHUT, GATE_GO, GATE_HOME };
 
 typedef struct thread {
 	pthread_t id;
 	tine_pool *pool;
 	unsigned number;
+	_Atomic int tid; /* of the kernel's; 0: not told yet */
 } thread;
 
 struct tini_threads {
@@ -162,7 +166,7 @@ static void live(tini_runner *runner)
 
 static void *worker_main(void *context)
 {
-	const thread *me = context;
+	thread *me = context;
 	tine_pool *pool = me->pool;
 	tini_runner runner = {.pool = pool,
 			      .self = tini_self_id(),
@@ -171,6 +175,7 @@ static void *worker_main(void *context)
 			      .cooperative = true,
 			      .left = pool->tasks_per_worker ? pool->tasks_per_worker : SIZE_MAX};
 
+	atomic_store(&me->tid, gettid());
 	tini_work_name(pool, me->number);
 	if (enter_gate(pool->threads)) {
 		tini_work_pin(pool, me->number);
@@ -189,12 +194,26 @@ static void *worker_main(void *context)
 
 /* ---- opening */
 
+/* A joined thread is still the kernel's for some microseconds: whoever counts this process's threads
+ * after the close, or does what only a process of one thread may do, must not find it.  Not for ever,
+ * as the number may be another thread's by now. */
+static void wait_until_gone(const thread *t)
+{
+	int64_t end = tini_clock_now() + GONE_NS;
+	int tid = atomic_load(&t->tid);
+
+	while (tid != 0 && tgkill(getpid(), tid, 0) == 0 && tini_clock_now() < end)
+		sched_yield();
+}
+
 static void join_all(tine_pool *pool)
 {
 	struct tini_threads *threads = pool->threads;
 
 	for (int i = 0; i < threads->made; i++)
 		pthread_join(threads->thread[i].id, NULL);
+	for (int i = 0; i < threads->made; i++)
+		wait_until_gone(&threads->thread[i]);
 	threads->made = 0;
 }
 
@@ -218,7 +237,8 @@ static int make_threads(tine_pool *pool)
 	for (int i = 0; i < pool->workers; i++) {
 		thread *t = &threads->thread[i];
 
-		*t = (thread){.pool = pool, .number = (unsigned)i};
+		t->pool = pool;
+		t->number = (unsigned)i;
 		int rc = tini_os_thread(&t->id, worker_main, t);
 		if (rc != 0) {
 			open_gate(threads, GATE_HOME);
