@@ -383,6 +383,29 @@ static int renewal_fails(void *arg)
 	return 0;
 }
 
+/* A future that nobody waits for ends too. */
+static int renewal_fails_quietly(void *arg)
+{
+	static _Atomic bool fail;
+	tine_pool *pool = OPEN(.workers = 1, .tasks_per_worker = 1, .init = fails_from_now_on,
+			       .context = (void *)&fail);
+	tine_future *f[2];
+
+	(void)arg;
+	for (int i = 0; i < 2; i++)
+		f[i] = NEED_NEW(tine_submit(pool, waits_for_go, NULL, 0));
+	atomic_store(&fail, true);
+	atomic_store(&go, true);
+	for (double end = now() + 5; now() < end && tine_future_status(f[1]) == TINE_EPENDING;)
+		nap(0.001);
+	NEED(0, tine_future_status(f[0]));
+	kit_expect(tine_future_status(f[1]) == TINE_EBROKEN);
+	tine_future_free(f[0]);
+	tine_future_free(f[1]);
+	NEED(0, tine_pool_terminate(pool));
+	return 0;
+}
+
 /* ---- items that wait for items ---- */
 
 typedef struct order {
@@ -506,6 +529,44 @@ static int nothing_unrelated(void *arg)
 	NEED(0, tine_future_get(unrelated, NULL, TINE_FOREVER));
 	tine_future_free(unrelated);
 	NEED(0, tine_pool_close(pool, TINE_FOREVER));
+	return 0;
+}
+
+/* While the pool is being closed, items still get what they need. */
+static int maps_late(const void *arg, void *result)
+{
+	tine_pool *pool = *(tine_pool *const *)arg;
+	int in = 1;
+
+	atomic_fetch_add(&begun, 1);
+	while (!atomic_load(&go))
+		nap(0.001);
+	return tine_map(pool, add_one, &in, 1, sizeof(in), result, .result_size = sizeof(in));
+}
+
+static void *goes_soon(void *arg)
+{
+	nap(0.05);
+	atomic_store(&go, true);
+	return arg;
+}
+
+static int work_while_closing(void *arg)
+{
+	tine_pool *pool = OPEN(.workers = 2);
+	tine_future *f = NEED_NEW(
+		tine_submit(pool, maps_late, &pool, sizeof(pool), .result_size = sizeof(int)));
+	pthread_t thread;
+	int out = 0;
+
+	(void)arg;
+	kit_expect(soon(&begun, 1));
+	pthread_create(&thread, NULL, goes_soon, NULL);
+	NEED(0, tine_pool_close(pool, TINE_FOREVER));
+	pthread_join(thread, NULL);
+	NEED(0, tine_future_get(f, &out, 0));
+	kit_expect(out == 2);
+	tine_future_free(f);
 	return 0;
 }
 
@@ -884,9 +945,11 @@ int main(void)
 		SCENARIO(renewed),
 		SCENARIO(refused),
 		SCENARIO(renewal_fails),
+		SCENARIO(renewal_fails_quietly),
 		SCENARIO(depth_of_fifty),
 		SCENARIO(deep_and_renewed),
 		SCENARIO(nothing_unrelated),
+		SCENARIO(work_while_closing),
 		SCENARIO(polling),
 		SCENARIO(by_a_serial_pool),
 		SCENARIO(processes_below_threads),
