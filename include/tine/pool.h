@@ -2,8 +2,8 @@
 /*
  * tine/pool.h - run many calls on a fixed set of workers.
  *
- * A pool owns its workers: processes (TINE_PROCESSES) or the caller itself (TINE_SERIAL).  Work
- * goes in with tine_map() and tine_submit(); one call of a task is an item.
+ * A pool owns its workers: processes (TINE_PROCESSES), threads (TINE_THREADS), or the caller itself
+ * (TINE_SERIAL).  Work goes in with tine_map() and tine_submit(); one call of a task is an item.
  *
  * Processes are copies of the host as it was when the pool was opened: functions and globals are as
  * they were then, and what a task changes in globals stays in its worker.  Arguments and results
@@ -15,8 +15,13 @@
  * worker may die after it has done the work and before it could say so, so that with retries an
  * item is run at least once.
  *
- * With TINE_SERIAL everything runs in the caller, in order: a crash is the host's, and time limits
- * are cooperative, that is, seen when the item returns or asks tine_task_cancelled().
+ * With TINE_THREADS the workers are threads of the host: they share all its memory, so nothing is
+ * copied but the argument and the result of a future, and tasks must not disturb each other.  A
+ * crash or an exit() is the host's, and time limits are cooperative, that is, seen when the item
+ * returns or asks tine_task_cancelled().  With TINE_SERIAL everything runs in the caller, in order,
+ * by the same rules.
+ *
+ * Both run inline what an item waits for: see tine_map().
  */
 #ifndef TINE_POOL_H
 #define TINE_POOL_H
@@ -42,7 +47,7 @@ typedef int tine_init(void *context);
 /* Called when a future has ended. */
 typedef void tine_done(tine_future *future, void *context);
 
-/* TINE_THREADS and TINE_MPI belong to later versions: TINE_EUNSUPPORTED. */
+/* TINE_MPI belongs to a later version: TINE_EUNSUPPORTED. */
 typedef enum tine_pool_kind { TINE_PROCESSES, TINE_THREADS, TINE_SERIAL, TINE_MPI } tine_pool_kind;
 /* How processes begin.  TINE_EXEC belongs to a later version: TINE_EUNSUPPORTED. */
 typedef enum tine_start { TINE_FORK, TINE_EXEC } tine_start;
@@ -68,11 +73,11 @@ typedef struct tine_failure { /* one failed item, told in full */
 typedef struct tine_pool_open_args {
 	size_t struct_size;          /* set by tine_pool_open() */
 	int workers;                 /* 0: one per usable CPU; -1: all; -2: all but one */
-	tine_pool_kind kind;         /* 0: TINE_PROCESSES; or TINE_SERIAL */
+	tine_pool_kind kind;         /* 0: TINE_PROCESSES; TINE_THREADS, TINE_SERIAL */
 	tine_start start;            /* 0: TINE_FORK */
 	tine_init *init;             /* runs once in each new worker; NULL: nothing */
 	void (*exit)(void *context); /* runs in each worker that ends in peace; NULL: nothing */
-	void *context;               /* for init, exit, tine_task_context(); NULL or shared */
+	void *context;               /* for init, exit and tasks; in processes NULL or shared */
 	size_t tasks_per_worker;     /* items before a worker is replaced; 0: no end */
 	double timeout;              /* seconds an item may run; 0: no limit */
 	int retries;                 /* further tries of an item; 0: none (at most once) */
@@ -96,8 +101,13 @@ TINI_DEFAULTS(pool_open)
  * kept, read stdin from /dev/null and ignore Ctrl-C; the host's signal handlers and atexit()
  * functions are not theirs.  When the host ends, or execs, so do they.
  *
- * In TINE_SERIAL nothing is started: .init runs before the first item, .timeout is cooperative, and
- * .memory_limit, .cpu_limit and .start = TINE_EXEC are refused.
+ * In TINE_THREADS the workers are threads, all started here.  They take no signals, which are the
+ * host's threads' to handle, but those that their own faults raise; what an item executes begins
+ * with that mask.  .threads_per_worker limits Tine and OpenMP, which count for each thread, but no
+ * BLAS that counts for the process.  .tasks_per_worker counts what an item runs inline too; then
+ * .exit and .init run again.  An .init that never returns is waited for.  In TINE_SERIAL nothing is
+ * started: .init runs before the first item.  In both .timeout is cooperative, and .memory_limit,
+ * .cpu_limit and .start = TINE_EXEC are refused.
  *
  * Returns: the pool, or NULL.  Look at it: a NULL handed to tine_map() is the default pool.
  * Owner:   the caller; give it back with tine_pool_close() or tine_pool_terminate().
@@ -105,11 +115,12 @@ TINI_DEFAULTS(pool_open)
  *          open fails with TINE_EINIT, 5 s after the .timeout where there is one.
  * Safety:  any thread.  The handle is valid in the process that opened it and, received by argument
  *          or context, in its own workers; a child of fork() must not touch it (TINE_ESTATE).
- * Cost:    a few forks: 1 to 2 ms for two workers, whatever the shared heap holds.
+ * Cost:    a few forks: 1 to 2 ms for two workers, whatever the shared heap holds; some 20 us for
+ *          each thread.
  * Errors:  TINE_EINVAL (a number out of range, NaN; a .context outside the shared heap),
- *          TINE_EVERSION, TINE_ENOMEM, TINE_ESYSTEM (fork, limits of pids or descriptors),
- *          TINE_EINIT (.init failed: its message), TINE_EUNSUPPORTED (.kind = TINE_THREADS or
- *          TINE_MPI, .start = TINE_EXEC; what TINE_SERIAL refuses).
+ *          TINE_EVERSION, TINE_ENOMEM, TINE_ESYSTEM (fork, threads, limits of
+ *          pids or descriptors), TINE_EINIT (.init failed: its message), TINE_EUNSUPPORTED (.kind =
+ *          TINE_MPI, .start = TINE_EXEC; what TINE_THREADS and TINE_SERIAL refuse).
  * Python:  multiprocessing.Pool(processes=workers, initializer=init,
  *          maxtasksperchild=tasks_per_worker)
  * Since:   0.1
@@ -123,7 +134,8 @@ TINE_API tine_pool *tine_pool_open_with(const tine_pool_open_args *args);
  * pool: in; NULL is 0.  timeout: seconds; TINE_FOREVER waits for the work without end.
  *
  * .exit runs in every worker.  Futures stay readable.  With TINE_ETIMEDOUT the pool stays open and
- * valid.
+ * valid; where all work was done and only an .exit still runs, it takes no more work, and may be
+ * closed again.
  *
  * Returns: 0 or a code.
  * Blocks:  until the work is done and the workers are gone.
@@ -143,10 +155,12 @@ TINE_API int tine_pool_close(tine_pool *pool, double timeout);
  * pool: in; NULL is 0.
  *
  * What had not ended becomes TINE_ECANCELLED; what had finished is kept.  Futures stay readable.
- * .exit does not run.
+ * .exit does not run.  With TINE_THREADS what runs is asked by tine_task_cancelled() and waited
+ * for: it has what it returns.
  *
  * Returns: 0 or a code.
- * Blocks:  until the workers are gone: milliseconds; they are killed.
+ * Blocks:  until the workers are gone: milliseconds, they are killed; with TINE_THREADS until what
+ *          runs has returned.
  * Safety:  any thread of the process that opened it, but no task of its own; nobody may use the
  *          handle afterwards.
  * Errors:  TINE_ESTATE (in a child of fork()), TINE_EDEADLOCK (called by one of its own tasks).
@@ -205,7 +219,15 @@ TINI_DEFAULTS(map)
  *
  * In a process pool, args and results that lie in the shared heap are used in place: no copy.
  * Private ones are copied through the heap, there and back.  Pointers inside an argument must point
- * into the shared heap, or to what the workers were born with.
+ * into the shared heap, or to what the workers were born with.  With TINE_THREADS and TINE_SERIAL
+ * all memory is used in place.
+ *
+ * An item may use its own pool.  In a process pool one that waits is parked and a spare worker
+ * takes its place.  With TINE_THREADS it runs what is left of the job that it waits for itself, in
+ * its own thread, and nothing else: one worker is enough for any depth, and a wait may last as long
+ * as the item that it has begun to run, whatever its timeout.  So hold no lock there that such an
+ * item takes. That is for the thread that runs the item: one that it starts is any thread of the
+ * host.
  *
  * A failed item does not touch the others.  What happens to those:
  *   .on_error = TINE_COLLECT  all are run.
@@ -215,13 +237,12 @@ TINI_DEFAULTS(map)
  * What had finished is kept in each case, and .statuses tells of every item.  A running item is
  * asked by tine_task_cancelled() first and killed 50 ms later; one that returns by then has what it
  * returned.  Where the call is refused (no item has run) *failure_count is 0 and the other outputs
- * are not written.
+ * are not written.  With TINE_THREADS and TINE_SERIAL nobody is killed: it is waited for.
  *
  * Returns: 0: every item returned 0; TINE_EITEMS: some failed; or a code of the call.
  * Blocks:  until every item has ended.  A crash, an exit() and a kill end an item at once; a
  *          hanging or stopped one ends by a .timeout or .deadline alone.
- * Safety:  any thread of the process that opened the pool, several at once; and its own tasks: one
- *          that waits is parked and a spare worker takes its place.
+ * Safety:  any thread of the process that opened the pool, several at once; and its own tasks.
  * Cost:    some ns per item in automatic chunks; 0.1 us with .chunk = 1; one wake-up per worker.
  * Errors:  TINE_EINVAL (task is NULL; NULL args or results with a size; sizes whose product does
  *          not fit; NaN; a .context outside the shared heap; a function of a module loaded after
@@ -293,8 +314,8 @@ TINE_API tine_future *tine_submit_with(const tine_submit_args *args);
  *          .statuses; or TINE_ETIMEDOUT, which says only that this wait ran out: the item goes on,
  *          and result is not written.
  * Blocks:  until the item has ended; a dead worker ends it at once, a lost pool with TINE_ELOST.
- * Safety:  any thread of the process that submitted it, several at once; in a task of the pool the
- *          wait parks the worker and a spare one takes its place.
+ * Safety:  any thread of the process that submitted it, several at once; a task of the pool as in
+ *          tine_map().
  * Errors:  TINE_EINVAL (NULL, NaN), TINE_ESTATE (in a child of fork()), TINE_ETIMEDOUT; the item's:
  *          TINE_ECRASHED, TINE_EEXITED, TINE_EDEADLINE, TINE_EOOM, TINE_ECANCELLED, TINE_EINIT,
  *          TINE_ELOST, TINE_EBROKEN, TINE_ETASK, what the task returned; TINE_EDEADLOCK (no spare
@@ -327,7 +348,8 @@ TINE_API int tine_future_wait(tine_future *future, double timeout);
  * 0: none; TINE_FOREVER: it is only asked.
  *
  * The future ends with TINE_ECANCELLED, unless the task returned within its grace: then with what
- * it returned.  With TINE_SERIAL the future has always ended already.
+ * it returned.  With TINE_THREADS it is only asked, whatever the grace; with TINE_SERIAL the future
+ * has always ended already.
  *
  * Returns: 0, also where it had ended before; or a code.
  * Safety:  any thread of the process that submitted it.  Does not wait for the end:
@@ -454,8 +476,9 @@ TINE_API int tine_task_attempt(void);
  * Tell whether the item should end early: it was cancelled, or the deadline of its map is over.
  *
  * A long task asks now and then and returns what it likes, TINE_ECANCELLED for instance.  With
- * TINE_SERIAL this is the only way that a limit takes effect before the item returns, .timeout
- * too; elsewhere a worker whose item runs over its .timeout is killed without being asked.
+ * TINE_THREADS and TINE_SERIAL this is the only way that a limit takes effect before the item
+ * returns, .timeout too; elsewhere a worker whose item runs over its .timeout is killed without
+ * being asked.
  *
  * Returns: true once it should; false outside a task.
  * Safety:  any thread; meant for the one that runs the task.
