@@ -116,7 +116,7 @@ static tini_worker *company(const tine_for_args *args, uint32_t threads)
 	tini_worker *worker = tini_worker_get();
 	if (!worker || worker->level == TINI_LEVELS)
 		return NULL;
-	tini_team_grow(threads - 1);
+	tini_team_retry(threads - 1);
 	return atomic_load(&tini_the_team.helpers) > 0 ? worker : NULL;
 }
 

@@ -2,6 +2,7 @@
 /* Loops on threads: every iteration once, in the calls that the schedule promises. */
 #include "kit/kit.h"
 
+#include <dlfcn.h>
 #include <pthread.h>
 #include <semaphore.h>
 #include <stdlib.h>
@@ -346,10 +347,6 @@ static void test_body_that_waits(void **state)
 {
 	(void)state;
 	for (int round = 0; round < 20; round++) {
-		tine_for(0, 2, see_threads, &(_Atomic size_t){0}, .grain = 1,
-			 .schedule = TINE_SCHEDULE_DYNAMIC);
-		if (atomic_load(&tini_the_team.helpers) == 0)
-			skip();
 		passed = 0;
 		assert_int_equal(sem_init(&gate, 0, 0), 0);
 		assert_int_equal(tine_for(0, 100, wait_at_gate, NULL, .grain = 1, .threads = 2,
@@ -359,28 +356,94 @@ static void test_body_that_waits(void **state)
 	}
 }
 
-/* First of all: later there are helpers. */
-static void test_no_threads_to_be_had(void **state)
+/* ---- beside OpenMP */
+
+static int (*openmp_threads)(void);
+
+static void see_openmp(size_t begin, size_t end, void *context)
+{
+	(void)begin;
+	(void)end;
+	note(context, (size_t)openmp_threads(), true);
+	nanosleep(&(struct timespec){0, 100000}, NULL);
+}
+
+/* A body that calls OpenMP has one core; the program has its own number again afterwards.  The last
+ * test: OpenMP is looked for when threads are added. */
+static void test_beside_openmp(void **state)
+{
+	void *library = dlopen("libgomp.so.1", RTLD_NOW | RTLD_GLOBAL);
+	_Atomic size_t most = 0;
+
+	(void)state;
+	if (!library)
+		skip();
+	void *get = dlsym(library, "omp_get_max_threads"),
+	     *set = dlsym(library, "omp_set_num_threads");
+	void (*set_threads)(int);
+	memcpy(&openmp_threads, &get, sizeof get);
+	memcpy(&set_threads, &set, sizeof set);
+	set_threads(5);
+	tine_set_num_threads(12); /* more than there were: these are new */
+	assert_int_equal(tine_for(0, 100, see_openmp, &most, .grain = 1, .threads = 12,
+				  .schedule = TINE_SCHEDULE_STATIC),
+			 0);
+	assert_int_equal(most, 1);
+	assert_int_equal(openmp_threads(), 5);
+	tine_set_num_threads(4);
+}
+
+/* The worker's memory, the first thread, the second, ...: fewer threads, the same answer. */
+static int without_threads(void *arg)
 {
 	static seen s;
 
+	tine_set_num_threads(4);
+	forget(&s, 0);
+	tini_fault_arm(TINI_FAULT_SYSTEM, *(long *)arg);
+	kit_expect(tine_for(0, 1000, count_times, &s, .grain = 1,
+			    .schedule = TINE_SCHEDULE_DYNAMIC) == 0);
+	kit_expect(tini_fault_calls(TINI_FAULT_SYSTEM) >= *(long *)arg);
+	tini_fault_arm(TINI_FAULT_SYSTEM, 0);
+	for (int i = 0; i < 1000; i++)
+		kit_expect(s.times[i] == 1);
+	return 0;
+}
+
+static void test_no_threads_to_be_had(void **state)
+{
 	(void)state;
-	for (long n = 1; n < 8; n++) {
-		forget(&s, 0);
-		tini_fault_arm(TINI_FAULT_SYSTEM,
-			       n); /* the worker's memory, the first thread, ... */
-		assert_int_equal(tine_for(0, 1000, count_times, &s, .grain = 1, .threads = 3,
-					  .schedule = TINE_SCHEDULE_DYNAMIC),
-				 0);
-		tini_fault_arm(TINI_FAULT_SYSTEM, 0);
-		expect_once(&s, 1000);
-	}
+	for (long n = 1; n < 8; n++) /* in a process that has none yet */
+		kit_run_clean(without_threads, &n, 20);
+}
+
+/* A body sees the others at work: else none of this tests anything. */
+static void see_others(size_t begin, size_t end, void *context)
+{
+	_Atomic int *arrived = context;
+
+	(void)begin;
+	(void)end;
+	++*arrived;
+	for (int i = 0; i < 20000 && *arrived < 4; i++)
+		nanosleep(&(struct timespec){0, 100000}, NULL);
+}
+
+static void test_threads_are_there(void **state)
+{
+	_Atomic int arrived = 0;
+
+	(void)state;
+	tine_for(0, 4, see_others, &arrived, .schedule = TINE_SCHEDULE_STATIC);
+	assert_int_equal(atomic_load(&tini_the_team.helpers), 3);
+	assert_int_equal(arrived, 4);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_no_threads_to_be_had),
+		cmocka_unit_test(test_threads_are_there),
 		cmocka_unit_test(test_every_iteration_once),
 		cmocka_unit_test(test_calls_of_exactly_the_grain),
 		cmocka_unit_test(test_static_parts),
@@ -393,6 +456,7 @@ int main(void)
 		cmocka_unit_test(test_many_hosts),
 		cmocka_unit_test(test_hosts_come_and_go),
 		cmocka_unit_test(test_body_that_waits),
+		cmocka_unit_test(test_beside_openmp),
 	};
 
 	tine_set_num_threads(4);

@@ -47,24 +47,23 @@ static inline void tini_group_add(const tini_worker *worker, tine_group *group)
 					  memory_order_relaxed);
 }
 
-/* `count` of its tasks have returned.  Whoever waits may go on at once: the group is not looked at
- * again, and a wake-up for an address that has become something else is harmless. */
+/* By others than its owner.  Whoever waits may go on at once: the group is not looked at again, and a
+ * wake-up for an address that has become something else is harmless. */
+void tini_group_end_afar(tine_group *group, uint32_t count);
+
+/* `count` of its tasks have returned. */
 static inline void tini_group_end(const tini_worker *worker, tine_group *group, uint32_t count)
 {
-	_Atomic uint64_t *own = tini_group_word(group, 0), *others = tini_group_word(group, 1);
+	_Atomic uint64_t *own = tini_group_word(group, 0);
 
-	if (tini_group_is_mine(worker, group)) {
+	if (tini_group_is_mine(worker, group))
+		/* Release: pairs with a stranger's wait. */
 		atomic_store_explicit(own,
 				      atomic_load_explicit(own, memory_order_relaxed) -
 					      ((uint64_t)count << 32) + 1,
-				      memory_order_release); /* pairs with a stranger's wait */
-		return;
-	}
-	/* Release: who finds the group ended sees what its tasks have written. */
-	if (atomic_fetch_sub_explicit(others, (uint64_t)count * TINI_GROUP_ONE,
-				      memory_order_acq_rel) &
-	    TINI_GROUP_SLEEPER)
-		tini_futex->wake((_Atomic uint32_t *)others, INT32_MAX);
+				      memory_order_release);
+	else
+		tini_group_end_afar(group, count);
 }
 
 static inline bool tini_group_is_open(const tine_group *group)
@@ -78,6 +77,14 @@ static inline bool tini_group_is_open(const tine_group *group)
 		after = atomic_load(own);
 	} while (before != after);
 	return (uint32_t)(before >> 32) + (uint32_t)(others >> 1) != 0;
+}
+
+/* The same, asked by its owner. */
+static inline bool tini_group_is_open_here(const tine_group *group)
+{
+	uint64_t own = atomic_load_explicit(tini_group_word(group, 0), memory_order_relaxed);
+
+	return (uint32_t)(own >> 32) + (uint32_t)(atomic_load(tini_group_word(group, 1)) >> 1) != 0;
 }
 
 static inline bool tini_group_has_sleeper(const tine_group *group)

@@ -12,6 +12,7 @@
 #include "base/threads.h"
 #include "loop/group.h"
 #include "loop/team.h"
+#include "process/child.h"
 
 #include <unistd.h>
 
@@ -57,11 +58,11 @@ static uint32_t max_of(uint32_t a, uint32_t b)
 static uint32_t call_size(const part *p, uint32_t left)
 {
 	const tini_region *region = p->region;
-	uint32_t grain = region->grain, size = grain;
+	uint32_t grain = max_of(region->grain, 1), size = grain;
 
 	switch ((tine_schedule)region->schedule) {
 	case TINE_SCHEDULE_STATIC:
-		size = grain ? grain : left;
+		size = region->grain ? grain : left;
 		break;
 	case TINE_SCHEDULE_DYNAMIC:
 		break;
@@ -299,6 +300,7 @@ static void help(part *p)
 	if (!is_left(region))
 		return; /* and call nobody else for it */
 	before = tini_threads_limit_here((int)region->limit);
+	tini_child_swap_thread_limit(1); /* OpenMP inside the body has this core */
 	invite(p, true);
 	offer(p);
 	if (do_iterations(p)) {
@@ -405,9 +407,12 @@ int tini_region_run(tini_worker *worker, tini_region_plan *plan)
 	tini_region *region = region_open(worker, plan);
 	part p = {.region = region, .worker = worker, .take = region->take, .is_caller = true};
 
+	/* OpenMP inside the body, that of a BLAS for one, would take the helpers' cores. */
+	int openmp = tini_child_swap_thread_limit(1);
+	bool here;
+
 	invite(&p, plan->wake);
 	offer(&p);
-	bool here;
 	while ((here = do_iterations(&p))) {
 		take_back(&p);
 		tini_group_join(worker, &region->group); /* nobody else is inside or will come */
@@ -415,6 +420,8 @@ int tini_region_run(tini_worker *worker, tini_region_plan *plan)
 		if (!is_left(region))
 			break;
 	}
+	if (openmp > 1)
+		tini_child_limit_thread(openmp);
 	if (!here || has_forked(region)) /* in the body, or in what was run while waiting */
 		return forked_off(worker, level);
 	add_figures(&p);

@@ -20,10 +20,12 @@
 #define NAP_NS INT64_C(1000000) /* a first sleep of one who waits; the next are longer */
 #define NAP_MAX_NS INT64_C(50000000)
 
+#define COLD __attribute__((noinline, cold)) /* keeps it out of the registers of the usual path */
+
 /* ---- running */
 
 /* A task has forked and this is the child, on a thread of ours: nothing here is its to go on with. */
-static void leave_stray_child(const tini_worker *worker)
+static COLD void leave_stray_child(const tini_worker *worker)
 {
 	if (atomic_load_explicit(&tini_the_team.generation, memory_order_relaxed) !=
 	    worker->generation)
@@ -48,6 +50,17 @@ static inline void run_popped(tini_worker *worker, const tini_task *task)
 void tini_run_popped(tini_worker *worker, const tini_task *task)
 {
 	run_popped(worker, task);
+}
+
+COLD void tini_group_end_afar(tine_group *group, uint32_t count)
+{
+	_Atomic uint64_t *others = tini_group_word(group, 1);
+
+	/* Release: who finds the group ended sees what its tasks have written. */
+	if (atomic_fetch_sub_explicit(others, (uint64_t)count * TINI_GROUP_ONE,
+				      memory_order_acq_rel) &
+	    TINI_GROUP_SLEEPER)
+		tini_futex->wake((_Atomic uint32_t *)others, INT32_MAX);
 }
 
 /* The next entry of our own deque is of this group too. */
@@ -84,10 +97,15 @@ void tini_run_stolen(tini_worker *worker, const tini_task *first)
 
 /* ---- spawning */
 
-/* Who waits for the stolen task that runs here could help with what it spawns. */
-static void wake_waiter(tini_worker *worker)
+/* Some sleep and nobody looks for work, or who waits for the stolen task that runs here sleeps: it
+ * could help with what this spawns. */
+static COLD void call_for_help(tini_worker *worker)
 {
-	tini_futex->wake((_Atomic uint32_t *)tini_group_word(worker->root, 1), 1);
+	if (atomic_load_explicit(&tini_the_team.asleep, memory_order_relaxed) != 0 &&
+	    atomic_load_explicit(&tini_the_team.searching, memory_order_relaxed) == 0)
+		tini_wake_searcher(atomic_load_explicit(&worker->limit, memory_order_relaxed));
+	if (worker->root && tini_group_has_sleeper(worker->root))
+		tini_futex->wake((_Atomic uint32_t *)tini_group_word(worker->root, 1), 1);
 }
 
 static inline bool group_push(tini_worker *worker, tine_group *group, void (*fn)(void *arg),
@@ -101,11 +119,10 @@ static inline bool group_push(tini_worker *worker, tine_group *group, void (*fn)
 		return false;
 	}
 	/* Relaxed: see idle.c. */
-	if (atomic_load_explicit(&team->asleep, memory_order_relaxed) != 0 &&
-	    atomic_load_explicit(&team->searching, memory_order_relaxed) == 0)
-		tini_wake_searcher(atomic_load_explicit(&worker->limit, memory_order_relaxed));
-	if (worker->root && tini_group_has_sleeper(worker->root))
-		wake_waiter(worker);
+	if ((atomic_load_explicit(&team->asleep, memory_order_relaxed) != 0 &&
+	     atomic_load_explicit(&team->searching, memory_order_relaxed) == 0) ||
+	    (worker->root && tini_group_has_sleeper(worker->root)))
+		call_for_help(worker);
 	return true;
 }
 
@@ -114,13 +131,13 @@ bool tini_group_push(tini_worker *worker, tine_group *group, void (*fn)(void *ar
 	return group_push(worker, group, fn, arg);
 }
 
-static uint64_t stamp_here(void)
+static inline uint64_t stamp_here(void)
 {
 	return 1 + (uint64_t)atomic_load_explicit(&tini_the_team.generation, memory_order_relaxed);
 }
 
 /* The group's tasks, if any, were spawned before this process was forked. */
-static int forked_away(tine_group *group, const char *call)
+static COLD int forked_away(tine_group *group, const char *call)
 {
 	*group = (tine_group){{0}};
 	return TINI_FAIL(TINE_ESTATE,
@@ -129,39 +146,37 @@ static int forked_away(tine_group *group, const char *call)
 			 call);
 }
 
-/* Mark a group that this process uses for the first time. */
-static int stamp(tine_group *group, uint64_t here)
+/* The group, the thread or their number is new here. */
+static COLD int spawn_first(tine_group *group, void (*fn)(void *arg), void *arg)
 {
-	_Atomic uint64_t *word = tini_group_word(group, 2);
-
-	if (atomic_load_explicit(word, memory_order_relaxed) != 0 && tini_group_is_open(group))
+	if (!group || !fn)
+		return TINI_FAIL(TINE_EINVAL, "tine_spawn: %s is NULL", group ? "fn" : "group");
+	_Atomic uint64_t *stamp = tini_group_word(group, 2);
+	uint64_t here = stamp_here(), before = atomic_load_explicit(stamp, memory_order_relaxed);
+	if (before != 0 && before != here && tini_group_is_open(group))
 		return forked_away(group, "tine_spawn");
-	/* Relaxed: whoever is first stores the same. */
-	atomic_store_explicit(word, here, memory_order_relaxed);
+	atomic_store_explicit(stamp, here, memory_order_relaxed); /* all store the same */
+	int threads = tine_num_threads();
+	tini_worker *worker = tini_worker_get();
+	if (worker) {
+		tini_team_grow((uint32_t)threads - 1);
+		atomic_store_explicit(&worker->limit, (uint32_t)threads, memory_order_relaxed);
+		worker->ready_for = threads;
+	}
+	if (!worker || threads == 1 || !group_push(worker, group, fn, arg))
+		fn(arg);
 	return 0;
 }
 
 int tine_spawn(tine_group *group, void (*fn)(void *arg), void *arg)
 {
-	if (!group || !fn)
-		return TINI_FAIL(TINE_EINVAL, "tine_spawn: %s is NULL", group ? "fn" : "group");
-	uint64_t here = stamp_here();
-	if (atomic_load_explicit(tini_group_word(group, 2), memory_order_relaxed) != here) {
-		int rc = stamp(group, here);
-		if (rc != 0)
-			return rc;
-	}
-	int threads = tini_threads_now();
-	if (threads == 0)
-		threads = tine_num_threads();
-	tini_worker *worker = threads > 1 ? tini_worker_get() : NULL;
-	if (worker) {
-		tini_team_grow((uint32_t)threads - 1);
-		atomic_store_explicit(&worker->limit, (uint32_t)threads, memory_order_relaxed);
-		if (group_push(worker, group, fn, arg))
-			return 0;
-	}
-	fn(arg);
+	tini_worker *worker = tini_worker_here;
+
+	if (!group || !fn || !worker || tini_threads_now() != worker->ready_for ||
+	    atomic_load_explicit(tini_group_word(group, 2), memory_order_relaxed) != stamp_here())
+		return spawn_first(group, fn, arg);
+	if (worker->ready_for == 1 || !group_push(worker, group, fn, arg))
+		fn(arg);
 	return 0;
 }
 
@@ -257,7 +272,8 @@ void tini_group_join(tini_worker *worker, tine_group *group)
 	}
 }
 
-int tine_group_wait(tine_group *group)
+/* Where it is not the owner who waits, or others have taken tasks of the group. */
+static COLD int wait_long(tini_worker *worker, tine_group *group)
 {
 	if (!group)
 		return TINI_FAIL(TINE_EINVAL, "tine_group_wait: group is NULL");
@@ -265,7 +281,8 @@ int tine_group_wait(tine_group *group)
 		return 0;
 	if (atomic_load(tini_group_word(group, 2)) != stamp_here())
 		return forked_away(group, "tine_group_wait");
-	tini_worker *worker = tini_worker_get();
+	if (!worker)
+		worker = tini_worker_get();
 	while (!worker && tini_group_is_open(group)) /* others run its tasks */
 		nap(group, NAP_NS);
 	if (!worker)
@@ -274,9 +291,20 @@ int tine_group_wait(tine_group *group)
 		return TINI_FAIL(TINE_EDEADLOCK,
 				 "tine_group_wait: called by a task of the group, which would wait "
 				 "for itself");
-	while (run_own(worker))
-		if (!tini_group_is_open(group))
-			return 0; /* nobody has stolen from us: the usual case */
 	tini_group_join(worker, group);
 	return tini_group_is_open(group) ? forked_away(group, "tine_group_wait") : 0;
+}
+
+int tine_group_wait(tine_group *group)
+{
+	tini_worker *worker = tini_worker_here;
+
+	if (!group || !worker || worker->group == group || !tini_group_is_mine(worker, group) ||
+	    atomic_load_explicit(tini_group_word(group, 2), memory_order_relaxed) != stamp_here())
+		return wait_long(worker, group);
+	do {
+		if (!tini_group_is_open_here(group))
+			return 0; /* nobody has stolen from us: the usual case */
+	} while (run_own(worker));
+	return wait_long(worker, group);
 }

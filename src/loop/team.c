@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/cpu.h"
 #include "base/os.h"
+#include "process/child.h"
 #include "process/self.h"
 
 #include <pthread.h>
@@ -96,6 +97,7 @@ static void after_fork(void)
 	/* Their memory serves the next helpers; a helper that has forked stays what it is, and ends
 	 * with the body that it runs. */
 	atomic_store(&team->helpers, 0);
+	atomic_store(&team->wanted, 0);
 	atomic_store(&team->searching, 0);
 	atomic_store(&team->asleep, 0);
 	atomic_store(&team->open, 0);
@@ -216,6 +218,9 @@ void tini_team_start(uint32_t helpers)
 	if (helpers > TINI_HELPERS_MAX)
 		helpers = TINI_HELPERS_MAX;
 	pthread_mutex_lock(&growing);
+	if (atomic_load(&tini_the_team.wanted) < helpers)
+		atomic_store(&tini_the_team.wanted, helpers);
+	tini_child_find_threads();
 	bool may_try = refused_at == 0 || tini_clock_now() - refused_at > RETRY_NS;
 	if (atomic_load(&tini_the_team.cpus) == 0)
 		atomic_store(&tini_the_team.cpus, (uint32_t)tini_cpu_affinity());

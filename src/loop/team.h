@@ -48,12 +48,14 @@ typedef struct tini_worker {
 	bool is_helper;
 	_Atomic bool used;      /* a host's: its thread lives */
 	_Atomic uint32_t limit; /* threads that may take its tasks; read by thieves */
-	uint32_t generation;    /* the process it belongs to */
+	int32_t ready_for;   /* number of threads that the last tine_spawn() has found in order */
+	uint32_t generation; /* the process it belongs to */
 	tini_region region[TINI_LEVELS];
 } tini_worker;
 
 typedef struct tini_team {
 	_Atomic uint32_t helpers, hosts; /* how many of the places are filled; only grow */
+	_Atomic uint32_t wanted;         /* helpers that were asked for; only grows */
 	_Atomic uint32_t cpus;           /* that may be used; 0: not asked for yet */
 	_Atomic uint32_t generation;     /* counts forks between here and the first process */
 	_Alignas(64) _Atomic uint32_t searching;
@@ -75,12 +77,21 @@ static inline tini_worker *tini_worker_get(void)
 	return tini_worker_here ? tini_worker_here : tini_worker_new();
 }
 
-/* See that there are so many helpers, as far as threads can be started. */
+/* See that there are so many helpers, as far as threads can be started.  Where one cannot, it is
+ * tried again after a second, by tini_team_retry(). */
 void tini_team_start(uint32_t helpers);
 static inline void tini_team_grow(uint32_t helpers)
 {
-	if (atomic_load_explicit(&tini_the_team.helpers, memory_order_relaxed) < helpers)
+	if (atomic_load_explicit(&tini_the_team.wanted, memory_order_relaxed) < helpers)
 		tini_team_start(helpers); /* it only grows */
+}
+static inline void tini_team_retry(uint32_t helpers)
+{
+	uint32_t wanted = atomic_load_explicit(&tini_the_team.wanted, memory_order_relaxed);
+
+	if (wanted < helpers ||
+	    atomic_load_explicit(&tini_the_team.helpers, memory_order_relaxed) < wanted)
+		tini_team_start(helpers);
 }
 
 /* How many workers there are to look at, and each of them; NULL: not there. */

@@ -22,12 +22,14 @@ static const char *const thread_variables[] = {"OMP_NUM_THREADS", "OPENBLAS_NUM_
 					       "MKL_NUM_THREADS", "BLIS_NUM_THREADS"};
 enum { THREAD_FUNCTIONS = sizeof thread_functions / sizeof *thread_functions };
 static void *_Atomic found[THREAD_FUNCTIONS]; /* any thread may look for them again */
+static void *_Atomic found_openmp;            /* omp_get_max_threads */
 static int null_device = -1;
 
 void tini_child_find_threads(void)
 {
 	for (int i = 0; i < THREAD_FUNCTIONS; i++)
 		atomic_store(&found[i], dlsym(RTLD_DEFAULT, thread_functions[i]));
+	atomic_store(&found_openmp, dlsym(RTLD_DEFAULT, "omp_get_max_threads"));
 }
 
 static bool is_thread_variable(const char *entry)
@@ -95,6 +97,20 @@ void tini_child_limit_threads(int n)
 void tini_child_limit_thread(int n)
 {
 	limit_library(0, n); /* OpenMP; the others' numbers are the host's too */
+}
+
+int tini_child_swap_thread_limit(int n)
+{
+	void *function = atomic_load_explicit(&found_openmp, memory_order_relaxed); /* once found */
+	int (*get)(void) = NULL;
+
+	if (!function)
+		return 0;
+	memcpy(&get, &function, sizeof get);
+	int before = get();
+	if (before != n)
+		tini_child_limit_thread(n);
+	return before;
 }
 
 /* The first handler to run at exit(): the host's handlers would clean up what is the host's. */

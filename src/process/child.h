@@ -36,6 +36,9 @@ void tini_child_limit_threads(int n);
 /* The same for a thread of the host: only where the library keeps a number for each thread. */
 void tini_child_limit_thread(int n);
 
+/* The same for a while: returns the number before, to be put back; 0: there is no OpenMP. */
+int tini_child_swap_thread_limit(int n);
+
 /*
  * Run main(arg) on a new thread with the default stack size and wait for it.  The forked thread
  * itself must run no OpenMP: libgomp would wait for threads that were not forked.  Returns 0 or an
