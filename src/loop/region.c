@@ -178,8 +178,10 @@ static bool has_forked(const tini_region *region)
 	       region->generation;
 }
 
-/* Until nothing is left to take; false: this process has forked off. */
-static bool do_iterations(part *p)
+typedef enum outcome { ALL_DONE, LEFT_EARLY, FORKED } outcome;
+
+/* Until nothing is left to take. */
+static outcome do_iterations(part *p)
 {
 	tini_region *region = p->region;
 	bool is_timed = region->schedule == TINE_SCHEDULE_AUTO;
@@ -189,7 +191,7 @@ static bool do_iterations(part *p)
 	while (take_own(p, &low, &high) || take_from_others(p, &low, &high)) {
 		region->body(region->begin + low, region->begin + high, region->context);
 		if (has_forked(region))
-			return false;
+			return FORKED;
 		if (is_timed) {
 			int64_t now = tini_clock_now();
 
@@ -197,23 +199,26 @@ static bool do_iterations(part *p)
 			p->now = now;
 		}
 		if (!p->is_caller && is_crowded(region))
-			return true; /* the caller does what is left, if nobody else */
+			return LEFT_EARLY; /* the caller does what is left, if nobody else */
 	}
-	return true;
+	return ALL_DONE;
 }
 
 /* ---- company */
 
+static bool is_left_in(const tini_share *share)
+{
+	/* Relaxed: for the caller the helpers' leaving orders it. */
+	uint64_t range = atomic_load_explicit(&share->range, memory_order_relaxed);
+
+	return range_low(range) < range_high(range);
+}
+
 static bool is_left(const tini_region *region)
 {
-	for (uint32_t i = 0; i < region->shares; i++) {
-		/* Relaxed: for the caller the helpers' leaving orders it. */
-		uint64_t range =
-			atomic_load_explicit(&region->share[i].range, memory_order_relaxed);
-
-		if (range_low(range) < range_high(range))
+	for (uint32_t i = 0; i < region->shares; i++)
+		if (is_left_in(&region->share[i]))
 			return true;
-	}
 	return false;
 }
 
@@ -297,18 +302,26 @@ static void help(part *p)
 	tini_region *region = p->region;
 	int before;
 
-	if (!is_left(region))
+	if (!is_left_in(&region->share[p->number]) && !is_left(region))
 		return; /* and call nobody else for it */
 	before = tini_threads_limit_here((int)region->limit);
 	tini_child_swap_thread_limit(1); /* OpenMP inside the body has this core */
 	invite(p, true);
 	offer(p);
-	if (do_iterations(p)) {
-		take_back(p);
-		add_figures(p);
-	} else if (p->worker->is_helper) {
-		_exit(0); /* a child that the body has forked: the loop is its parent's */
+	switch (do_iterations(p)) {
+	case FORKED: /* a child that the body has forked: the loop is its parent's */
+		if (p->worker->is_helper)
+			_exit(0);
+		return;
+	case LEFT_EARLY:
+		atomic_fetch_sub_explicit(&region->inside, 1, memory_order_relaxed); /* a figure */
+		break;
+	case ALL_DONE:
+		break;
 	}
+	take_back(p);
+	if (region->schedule == TINE_SCHEDULE_AUTO)
+		add_figures(p);
 	tini_threads_limit_here(before);
 }
 
@@ -316,13 +329,15 @@ static void help(part *p)
 static void help_invited(void *arg)
 {
 	tini_region *region = arg;
-	part p = {.region = region, .worker = tini_worker_here, .take = region->take};
+	part p = {.region = region, .worker = tini_worker_here};
 
+	/* Both lines at once. */
+	__builtin_prefetch(&region->share[p.worker->number + 1], 1);
+	p.take = region->take;
 	if (find_share(&p)) {
 		help(&p);
 		atomic_store_explicit(&region->share[p.number].taken, 0, memory_order_release);
 	}
-	atomic_fetch_sub_explicit(&region->inside, 1, memory_order_relaxed); /* a figure */
 }
 
 static void help_found(void *arg)
@@ -409,11 +424,11 @@ int tini_region_run(tini_worker *worker, tini_region_plan *plan)
 
 	/* OpenMP inside the body, that of a BLAS for one, would take the helpers' cores. */
 	int openmp = tini_child_swap_thread_limit(1);
-	bool here;
+	outcome end;
 
 	invite(&p, plan->wake);
 	offer(&p);
-	while ((here = do_iterations(&p))) {
+	while ((end = do_iterations(&p)) != FORKED) {
 		take_back(&p);
 		tini_group_join(worker, &region->group); /* nobody else is inside or will come */
 		/* A helper that left a crowded region may have had something in hand when we looked. */
@@ -422,7 +437,7 @@ int tini_region_run(tini_worker *worker, tini_region_plan *plan)
 	}
 	if (openmp > 1)
 		tini_child_limit_thread(openmp);
-	if (!here || has_forked(region)) /* in the body, or in what was run while waiting */
+	if (end == FORKED || has_forked(region)) /* in the body, or in what was run while waiting */
 		return forked_off(worker, level);
 	add_figures(&p);
 	plan->spent = atomic_load_explicit(&region->spent, memory_order_relaxed);

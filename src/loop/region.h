@@ -26,6 +26,7 @@ typedef struct tini_share {
 	_Atomic uint32_t first; /* low at the start; a hint, for STATIC */
 } tini_share;
 
+/* The lines are what a helper needs at its start, what it touches at its end, and the shares. */
 typedef struct tini_region {
 	/* written by its caller before anyone else knows of it */
 	_Alignas(64) tine_body *body;
@@ -33,14 +34,17 @@ typedef struct tini_region {
 	size_t begin;
 	uint32_t grain; /* the least of a call; DYNAMIC: exactly */
 	uint32_t take;  /* AUTO: iterations of a first call */
+	uint32_t limit; /* threads that may be in it */
 	uint16_t shares;
 	uint8_t schedule;    /* tine_schedule */
-	uint32_t limit;      /* threads that may be in it */
 	uint32_t generation; /* the process it belongs to */
-	tine_group
-		group; /* counts invitations, entries in deques and threads inside but the caller */
-	_Alignas(64) _Atomic uint32_t inside; /* threads in it or invited, the caller among them */
-	_Atomic int64_t spent, done;          /* AUTO: ns in the body, iterations that took them */
+	_Atomic uint32_t
+		inside; /* threads that have come or were invited, the caller among them, but
+				    those that left while there was something left */
+	_Alignas(64)
+		tine_group group;    /* counts invitations, entries in deques and threads inside but
+					  the caller */
+	_Atomic int64_t spent, done; /* AUTO: ns in the body, iterations that took them */
 	tini_share share[TINI_SHARES_MAX];
 } tini_region;
 

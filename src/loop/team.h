@@ -129,7 +129,7 @@ static inline bool tini_spin_looks(const tini_spin *spin)
 {
 	uint32_t turns = spin->turns;
 
-	return turns < 32 ? (turns & (turns - 1)) == 0 : turns % 32 == 0;
+	return turns % 32 == 0 || turns == 8 || turns == 16;
 }
 void tini_spin_scored(tini_worker *worker, bool paid);
 
