@@ -8,7 +8,7 @@
 #include <stddef.h>
 #include <unistd.h>
 
-enum { HOOKS = 4 };
+enum { HOOKS = 8 };
 
 _Atomic uint64_t tini_self_cached;
 static void (*_Atomic hooks[HOOKS])(void);
