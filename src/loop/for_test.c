@@ -328,6 +328,50 @@ static void test_hosts_come_and_go(void **state)
 	assert_true(atomic_load(&tini_the_team.hosts) <= before + 1);
 }
 
+/* ---- two hosts: the second is not left alone until the first has done */
+
+typedef struct shared_loop {
+	pthread_t host;
+	_Atomic int begun, helped;
+} shared_loop;
+
+static void nap_a_millisecond(size_t begin, size_t end, void *context)
+{
+	shared_loop *loop = context;
+
+	(void)begin;
+	(void)end;
+	loop->begun++;
+	loop->helped += !pthread_equal(loop->host, pthread_self());
+	nanosleep(&(struct timespec){0, 1000000}, NULL);
+}
+
+static void *host_of(void *arg)
+{
+	shared_loop *loop = arg;
+
+	loop->host = pthread_self();
+	tine_for(0, 300, nap_a_millisecond, loop, .grain = 1, .schedule = TINE_SCHEDULE_DYNAMIC);
+	return NULL;
+}
+
+static void test_fair_share(void **state)
+{
+	shared_loop first = {0}, second = {0};
+	pthread_t thread;
+
+	(void)state;
+	assert_int_equal(pthread_create(&thread, NULL, host_of, &first), 0);
+	while (first.begun < 20)
+		nanosleep(&(struct timespec){0, 1000000}, NULL);
+	second.host = pthread_self();
+	tine_for(0, 30, nap_a_millisecond, &second, .grain = 1, .schedule = TINE_SCHEDULE_DYNAMIC);
+	assert_true(first.begun < 300); /* it goes on: what helped here has left it */
+	pthread_join(thread, NULL);
+	assert_true(second.helped > 0);
+	assert_int_equal(first.begun, 300);
+}
+
 /* A body that waits for a lock does not keep the others from the rest. */
 static sem_t gate;
 static _Atomic int passed;
@@ -455,6 +499,7 @@ int main(void)
 		cmocka_unit_test(test_one_thread),
 		cmocka_unit_test(test_many_hosts),
 		cmocka_unit_test(test_hosts_come_and_go),
+		cmocka_unit_test(test_fair_share),
 		cmocka_unit_test(test_body_that_waits),
 		cmocka_unit_test(test_beside_openmp),
 	};

@@ -166,7 +166,8 @@ static bool is_crowded(const tini_region *region)
 
 	if (open <= 1 || region->schedule == TINE_SCHEDULE_STATIC) /* whose shares stay with one */
 		return false;
-	uint32_t all = atomic_load_explicit(&tini_the_team.helpers, memory_order_relaxed) + open;
+	uint32_t helpers = atomic_load_explicit(&tini_the_team.helpers, memory_order_relaxed);
+	uint32_t all = open + (helpers < region->limit ? helpers : region->limit - 1);
 	return atomic_load_explicit(&region->inside, memory_order_relaxed) >
 	       (all + open - 1) / open;
 }

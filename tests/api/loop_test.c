@@ -44,7 +44,7 @@ static void add_one(void *arg)
 
 static int run_loop(tine_schedule schedule, size_t grain)
 {
-	static long out[COUNT];
+	static _Thread_local long out[COUNT];
 
 	memset(out, 0, sizeof out);
 	if (tine_for(0, COUNT, square, out, .schedule = schedule, .grain = grain) != 0)
@@ -80,14 +80,19 @@ static void test_loop_over_pools(void **state)
 	(void)state;
 	assert_non_null(out);
 	tine_pool *processes = tine_pool_open(.workers = 3),
+		  *threads = tine_pool_open(.workers = 3, .kind = TINE_THREADS),
 		  *serial = tine_pool_open(.kind = TINE_SERIAL);
 	loop_over(processes, out);
+	loop_over(threads, out);
 	loop_over(serial, out);
 	assert_int_equal(tine_for(0, 0, square, out, .pool = processes), 0);
 	long private[4] = {0};
 	assert_int_equal(tine_for(0, 4, square, private, .pool = processes), TINE_EINVAL);
 	assert_non_null(strstr(tine_last_error(), "tine_shared_alloc"));
 	assert_int_equal(tine_for(0, 4, square, private, .pool = serial), 0);
+	assert_int_equal(tine_for(0, 4, square, private, .pool = threads), 0);
+	assert_int_equal(private[3], 18);
+	assert_int_equal(tine_pool_close(threads, 5), 0);
 	assert_int_equal(tine_pool_close(processes, 5), 0);
 	assert_int_equal(tine_pool_close(serial, 5), 0);
 	tine_shared_free(out);
@@ -102,7 +107,8 @@ static void test_reduce_over_pools(void **state)
 	assert_non_null(x);
 	for (int i = 0; i < COUNT; i++)
 		x[i] = 1.0 / (i % 977 + 1);
-	tine_pool *processes = tine_pool_open(.workers = 3);
+	tine_pool *processes = tine_pool_open(.workers = 3),
+		  *threads = tine_pool_open(.workers = 2, .kind = TINE_THREADS);
 	for (size_t grain = 0; grain < 2 * COUNT; grain = grain * 3 + 1) {
 		double here = -1, there = -2;
 		assert_int_equal(tine_reduce(0, COUNT, sum_body, sum_combine, x, &here, sizeof here,
@@ -119,6 +125,11 @@ static void test_reduce_over_pools(void **state)
 				     .pool = processes),
 			 TINE_EINVAL);
 	assert_true(sum == 7);
+	assert_int_equal(tine_reduce(0, 2, sum_body, sum_combine, private, &sum, sizeof sum,
+				     .pool = threads),
+			 0);
+	assert_true(sum == 3);
+	assert_int_equal(tine_pool_close(threads, 5), 0);
 	assert_int_equal(tine_pool_close(processes, 5), 0);
 	tine_shared_free(x);
 }
