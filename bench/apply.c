@@ -81,20 +81,20 @@ static double measure_pipes(void *arg)
 
 static void run(const char *name, plan *p, const char *question, long python_count, double goal)
 {
-	bench_python *python = bench_python_open("mp_peer.py");
-	bench_question q = {python, question, python_count};
+	bench_peer *python = bench_python_open("mp_peer.py");
+	bench_question q = {.peer = python, .name = question, .count = python_count};
 	bench_case c = {
 		.name = name,
 		.n = 1,
 		.threads = WORKERS,
 		.rounds = 25,
 		.tine = {.measure = measure_tine, .arg = p},
-		.peers = {{"multiprocessing.Pool", bench_python_ask, &q, .goal = goal},
+		.peers = {{"multiprocessing.Pool", bench_peer_ask, &q, .goal = goal},
 			  {"C fork+pipe pool", measure_pipes, p, .goal = 0.9}},
 	};
 
 	bench_run(&c);
-	bench_python_close(python);
+	bench_peer_close(python);
 }
 
 int main(void)

@@ -13,7 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { BENCH_PEERS = 4, BENCH_TEXT = 200 };
+enum { BENCH_PEERS = 8, BENCH_TEXT = 200 };
 
 /* Gives the seconds of one operation, or what bench_fail() gives. */
 typedef double bench_measure(void *arg);
@@ -67,25 +67,38 @@ void bench_note(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* kB of a line as "ShmemHugePages:" of a file as /proc/meminfo; -1: none. */
 long bench_proc(const char *path, const char *key);
 
-/* ---- Python peers: scripts in bench/peers that are asked over a pipe */
+/* ---- peers in programs of their own, which are asked over pipes */
 
-typedef struct bench_python bench_python;
+typedef struct bench_peer bench_peer;
 
-/* What a script is asked: to measure a case, `count` operations at once. */
+/*
+ * What a program is asked: to measure a case, `count` operations at once.
+ *
+ * Programs that speak bench/peers/serve.h measure it `samples` times, as far as half a second lets
+ * them, and give the quantile at `share`, 0.5 where it is 0.  For scripts both are 0.
+ */
 typedef struct bench_question {
-	bench_python *python;
+	bench_peer *peer;
 	const char *name;
 	long count;
+	int samples;
+	double share;
 } bench_question;
 
 /* Start a script of bench/peers.  Where that cannot work, its measurements fail and say why. */
-bench_python *bench_python_open(const char *script);
+bench_peer *bench_python_open(const char *script);
+
+/*
+ * Start a program that lies beside this one.  It is not built where its library is not installed:
+ * `package` is what the line then tells to install.
+ */
+bench_peer *bench_program_open(const char *program, int threads, const char *package);
 
 /* Ask a bench_question; a bench_measure. */
-double bench_python_ask(void *question);
+double bench_peer_ask(void *question);
 
-/* End the script and what it started. */
-void bench_python_close(bench_python *python);
+/* End the program and what it started. */
+void bench_peer_close(bench_peer *peer);
 
 /* ---- the CPU time of everybody else */
 

@@ -76,7 +76,9 @@ int main(void)
 		.threads = WORKERS,
 		.rounds = 21,
 		.tine = {.measure = crash_alone, .arg = &p},
-		.peers = {{.name = "ProcessPoolExecutor, then lost", .measure = bench_python_ask, .arg = &q}},
+		.peers = {{.name = "ProcessPoolExecutor, then lost",
+			   .measure = bench_peer_ask,
+			   .arg = &q}},
 	};
 	bench_case in_map = {
 		.name = "map of 200 x 20 us, one crashes",
@@ -88,13 +90,13 @@ int main(void)
 	};
 
 	bench_begin();
-	q.python = bench_python_open("mp_peer.py");
+	q.peer = bench_python_open("mp_peer.py");
 	p.pool = good.pool = tine_pool_open(.workers = WORKERS);
 	if (p.pool) {
 		bench_run(&alone);
 		bench_run(&in_map);
 	}
 	bench_check(p.pool && tine_pool_close(p.pool, 10) == 0, "pool: %s", tine_last_error());
-	bench_python_close(q.python);
+	bench_peer_close(q.peer);
 	return bench_end();
 }

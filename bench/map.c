@@ -46,59 +46,66 @@ static void fill(uint64_t *in)
 		in[i] = i * 2654435761u + 1;
 }
 
-static void run_one(plan *p, bench_python *python, bench_python *loky)
+static void run_one(plan *p, bench_peer *python, bench_peer *loky)
 {
-	bench_question pool = {python, "map_one", 100000};
-	bench_question executor = {python, "executor_map_one", 5000};
-	bench_question loky_pool = {loky, "map_one", 5000};
-	bench_python *second = bench_python_open("mp_peer.py");
+	bench_question pool = {.peer = python, .name = "map_one", .count = 100000};
+	bench_question executor = {.peer = python, .name = "executor_map_one", .count = 5000};
+	bench_question loky_pool = {.peer = loky, .name = "map_one", .count = 5000};
+	bench_peer *second = bench_python_open("mp_peer.py");
 	bench_case c = {
 		.name = "map of no-ops, chunk 1, per item",
 		.n = ITEMS,
 		.threads = WORKERS,
 		.rounds = 7,
 		.tine = {.measure = measure_tine, .arg = p},
-		.peers = {{"multiprocessing.Pool", bench_python_ask, &pool, .goal = 100},
-			  {.name = "ProcessPoolExecutor", .measure = bench_python_ask, .arg = &executor},
-			  {.name = "loky", .measure = bench_python_ask, .arg = &loky_pool}},
+		.peers = {{"multiprocessing.Pool", bench_peer_ask, &pool, .goal = 100},
+			  {.name = "ProcessPoolExecutor",
+			   .measure = bench_peer_ask,
+			   .arg = &executor},
+			  {.name = "loky", .measure = bench_peer_ask, .arg = &loky_pool}},
 	};
 
-	executor.python = second;
+	executor.peer = second;
 	bench_run(&c);
-	bench_python_close(second);
+	bench_peer_close(second);
 }
 
-static void run_automatic(plan *p, bench_python *python, bench_python *loky)
+static void run_automatic(plan *p, bench_peer *python, bench_peer *loky)
 {
-	bench_python *second = bench_python_open("mp_peer.py");
-	bench_question pool = {python, "map_default", ITEMS};
-	bench_question executor = {second, "executor_map_chunks", ITEMS / 5};
-	bench_question joblib = {loky, "map_default", ITEMS / 20};
+	bench_peer *second = bench_python_open("mp_peer.py");
+	bench_question pool = {.peer = python, .name = "map_default", .count = ITEMS};
+	bench_question executor = {
+		.peer = second, .name = "executor_map_chunks", .count = ITEMS / 5};
+	bench_question joblib = {.peer = loky, .name = "map_default", .count = ITEMS / 20};
 	bench_case c = {
 		.name = "map of no-ops, automatic, per item",
 		.n = ITEMS,
 		.threads = WORKERS,
 		.rounds = 15,
 		.tine = {.measure = measure_tine, .arg = p},
-		.peers = {{"multiprocessing.Pool", bench_python_ask, &pool, .goal = 15},
-			  {.name = "ProcessPoolExecutor, n/8", .measure = bench_python_ask, .arg = &executor},
-			  {.name = "joblib, automatic", .measure = bench_python_ask, .arg = &joblib}},
+		.peers = {{"multiprocessing.Pool", bench_peer_ask, &pool, .goal = 15},
+			  {.name = "ProcessPoolExecutor, n/8",
+			   .measure = bench_peer_ask,
+			   .arg = &executor},
+			  {.name = "joblib, automatic", .measure = bench_peer_ask, .arg = &joblib}},
 	};
 
 	bench_run(&c);
-	bench_python_close(second);
+	bench_peer_close(second);
 }
 
-static void run_private(plan *p, bench_python *python)
+static void run_private(plan *p, bench_peer *python)
 {
-	bench_question pool = {python, "map_default", ITEMS};
+	bench_question pool = {.peer = python, .name = "map_default", .count = ITEMS};
 	bench_case c = {
 		.name = "map of no-ops, private arrays",
 		.n = ITEMS,
 		.threads = WORKERS,
 		.rounds = 9,
 		.tine = {.measure = measure_tine, .arg = p},
-		.peers = {{.name = "multiprocessing.Pool", .measure = bench_python_ask, .arg = &pool}},
+		.peers = {{.name = "multiprocessing.Pool",
+			   .measure = bench_peer_ask,
+			   .arg = &pool}},
 	};
 
 	bench_run(&c);
@@ -106,16 +113,16 @@ static void run_private(plan *p, bench_python *python)
 
 static void run_all(plan *shared, plan *private)
 {
-	bench_python *python = bench_python_open("mp_peer.py");
-	bench_python *loky = bench_python_open("joblib_peer.py");
+	bench_peer *python = bench_python_open("mp_peer.py");
+	bench_peer *loky = bench_python_open("joblib_peer.py");
 	plan one = *shared;
 
 	one.chunk = 1;
 	run_one(&one, python, loky);
 	run_automatic(shared, python, loky);
 	run_private(private, python);
-	bench_python_close(loky);
-	bench_python_close(python);
+	bench_peer_close(loky);
+	bench_peer_close(python);
 }
 
 int main(void)

@@ -57,7 +57,7 @@ static double with_data(void *unused)
 
 int main(void)
 {
-	bench_python *python;
+	bench_peer *python;
 	bench_question q = {.name = "open_close", .count = 3};
 	bench_case c = {
 		.name = "pool open and close",
@@ -65,7 +65,7 @@ int main(void)
 		.threads = WORKERS,
 		.rounds = 15,
 		.tine = {.measure = open_and_close},
-		.peers = {{"multiprocessing.Pool", bench_python_ask, &q, .goal = 5}},
+		.peers = {{"multiprocessing.Pool", bench_peer_ask, &q, .goal = 5}},
 	};
 	bench_case full = {
 		.name = "pool open and close, 1 GiB in heap",
@@ -79,9 +79,9 @@ int main(void)
 	bench_begin();
 	check_pool();
 	python = bench_python_open("mp_peer.py");
-	q.python = python;
+	q.peer = python;
 	bench_run(&c);
-	bench_python_close(python);
+	bench_peer_close(python);
 	bench_run(&full);
 	return bench_end();
 }

@@ -63,13 +63,13 @@ int main(void)
 		.threads = 1,
 		.rounds = 21,
 		.tine = {.measure = measure_tine},
-		.peers = {{.name = "multiprocessing.Process", .measure = bench_python_ask, .arg = &q},
+		.peers = {{.name = "multiprocessing.Process", .measure = bench_peer_ask, .arg = &q},
 			  {.name = "fork and waitpid", .measure = measure_fork}},
 	};
 
 	bench_begin();
-	q.python = bench_python_open("mp_peer.py");
+	q.peer = bench_python_open("mp_peer.py");
 	bench_run(&c);
-	bench_python_close(q.python);
+	bench_peer_close(q.peer);
 	return bench_end();
 }

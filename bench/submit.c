@@ -36,7 +36,7 @@ static double measure_tine(void *arg)
 
 int main(void)
 {
-	bench_python *python;
+	bench_peer *python;
 	bench_question q = {.name = "submit", .count = FLIGHT};
 	bench_case c = {
 		.name = "submit, 1000 in flight, per call",
@@ -44,16 +44,16 @@ int main(void)
 		.threads = WORKERS,
 		.rounds = 25,
 		.tine = {.measure = measure_tine},
-		.peers = {{.name = "multiprocessing.Pool", .measure = bench_python_ask, .arg = &q}},
+		.peers = {{.name = "multiprocessing.Pool", .measure = bench_peer_ask, .arg = &q}},
 	};
 	tine_pool *pool;
 
 	bench_begin();
-	q.python = python = bench_python_open("mp_peer.py");
+	q.peer = python = bench_python_open("mp_peer.py");
 	c.tine.arg = pool = tine_pool_open(.workers = WORKERS);
 	if (pool)
 		bench_run(&c);
 	bench_check(pool && tine_pool_close(pool, 10) == 0, "pool: %s", tine_last_error());
-	bench_python_close(python);
+	bench_peer_close(python);
 	return bench_end();
 }

@@ -165,37 +165,40 @@ static long count_copied(const plan *p)
 	return copied;
 }
 
-static void run(plan *p, bench_python *python, bench_python *loky, const char *copied)
+static void run(plan *p, bench_peer *python, bench_peer *loky, const char *copied)
 {
-	bench_python *parallel = bench_python_open("joblib_peer.py");
-	bench_question pool = {python, "big_identity", 1}, executor = {loky, "big_identity", 1};
-	bench_question mapped = {parallel, "big_parallel", 1};
+	bench_peer *parallel = bench_python_open("joblib_peer.py");
+	bench_question pool = {.peer = python, .name = "big_identity", .count = 1};
+	bench_question executor = {.peer = loky, .name = "big_identity", .count = 1};
+	bench_question mapped = {.peer = parallel, .name = "big_parallel", .count = 1};
 	bench_case c = {
 		.name = "64 MB there and back",
 		.n = SIZE,
 		.threads = WORKERS,
 		.rounds = 9,
 		.tine = {.measure = measure_identity, .arg = p},
-		.peers = {{"multiprocessing.Pool", bench_python_ask, &pool, .goal = 100},
-			  {"loky", bench_python_ask, &executor, .goal = 100},
-			  {.name = "joblib, arrays as files", .measure = bench_python_ask, .arg = &mapped}},
+		.peers = {{"multiprocessing.Pool", bench_peer_ask, &pool, .goal = 100},
+			  {"loky", bench_peer_ask, &executor, .goal = 100},
+			  {.name = "joblib, arrays as files",
+			   .measure = bench_peer_ask,
+			   .arg = &mapped}},
 		.extra = copied,
 	};
 
 	bench_run(&c);
-	bench_python_close(parallel);
+	bench_peer_close(parallel);
 }
 
-static void run_pages(plan *p, bench_python *python)
+static void run_pages(plan *p, bench_peer *python)
 {
-	bench_question q = {python, "big_pages", 1};
+	bench_question q = {.peer = python, .name = "big_pages", .count = 1};
 	bench_case c = {
 		.name = "64 MB there and back, all pages",
 		.n = SIZE,
 		.threads = WORKERS,
 		.rounds = 9,
 		.tine = {.measure = measure_pages, .arg = p},
-		.peers = {{"multiprocessing.Pool", bench_python_ask, &q, .goal = 100}},
+		.peers = {{"multiprocessing.Pool", bench_peer_ask, &q, .goal = 100}},
 	};
 
 	bench_run(&c);
@@ -203,15 +206,15 @@ static void run_pages(plan *p, bench_python *python)
 
 static void run_all(plan *p)
 {
-	bench_python *python = bench_python_open("mp_peer.py");
-	bench_python *loky = bench_python_open("joblib_peer.py");
+	bench_peer *python = bench_python_open("mp_peer.py");
+	bench_peer *loky = bench_python_open("joblib_peer.py");
 	char copied[64];
 
 	snprintf(copied, sizeof(copied), "\"copied\": %ld", count_copied(p));
 	run(p, python, loky, copied);
 	run_pages(p, python);
-	bench_python_close(loky);
-	bench_python_close(python);
+	bench_peer_close(loky);
+	bench_peer_close(python);
 }
 
 int main(void)

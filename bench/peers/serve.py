@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Answers questions from bench/python.c: a line "CASE COUNT", a line of JSON back.
+"""Answers questions from bench/peer.c: a line "CASE COUNT", a line of JSON back.
 
 A case is a generator function: it makes what it needs, checks the answer, and then gives for each
 count that it is sent the samples, seconds of one operation each.  It ends when another case is
