@@ -24,7 +24,10 @@ long: all
 	$(MESON) test -C $(BUILD) --no-rebuild --print-errorlogs --suite long
 	$(BUILD)/tests/stress/chaos 1800
 
-bench: all
+# What peers have come since the build folder was made?
+bench: $(BUILD)/build.ninja
+	$(MESON) setup --reconfigure $(BUILD) >/dev/null
+	ninja -C $(BUILD)
 	BUILD=$(BUILD) SPIN=$(SPIN) bench/run
 
 chaos: all
@@ -37,7 +40,7 @@ examples: all
 	$(MESON) test -C $(BUILD) --no-rebuild --print-errorlogs --suite examples
 
 format:
-	find include src cmd examples tests bench -name '*.[ch]' 2>/dev/null | xargs clang-format -i
+	find include src cmd examples tests bench -name '*.[ch]' -o -name '*.cpp' 2>/dev/null | xargs clang-format -i
 
 install: all
 	$(if $(PREFIX),$(MESON) configure $(BUILD) -Dprefix=$(PREFIX))

@@ -34,6 +34,7 @@ typedef struct bench_case {
 	int rounds;  /* at least 7 */
 	bench_side tine;
 	bench_side peers[BENCH_PEERS]; /* up to the first without a name */
+	double best; /* goal against the best of the peers, which gets a line; 0: no such line */
 	const char *extra; /* further members of the JSON lines, as "\"copied\": 0"; or NULL */
 } bench_case;
 
@@ -74,8 +75,8 @@ typedef struct bench_peer bench_peer;
 /*
  * What a program is asked: to measure a case, `count` operations at once.
  *
- * Programs that speak bench/peers/serve.h measure it `samples` times, as far as half a second lets
- * them, and give the quantile at `share`, 0.5 where it is 0.  For scripts both are 0.
+ * Programs that speak bench/peers/serve.h measure it up to `samples` times within a quarter of a
+ * second and give the quantile at `share`, 0.5 where it is 0.  For scripts both are 0.
  */
 typedef struct bench_question {
 	bench_peer *peer;
@@ -89,13 +90,16 @@ typedef struct bench_question {
 bench_peer *bench_python_open(const char *script);
 
 /*
- * Start a program that lies beside this one.  It is not built where its library is not installed:
+ * Start a program that lies in the folder peers/ beside this one.  It is not built where its library is not installed:
  * `package` is what the line then tells to install.
  */
 bench_peer *bench_program_open(const char *program, int threads, const char *package);
 
 /* Ask a bench_question; a bench_measure. */
 double bench_peer_ask(void *question);
+
+/* Whether it has ended, as it does where it cannot go on. */
+bool bench_peer_gone(bench_peer *peer);
 
 /* End the program and what it started. */
 void bench_peer_close(bench_peer *peer);

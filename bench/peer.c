@@ -61,7 +61,7 @@ static void become_program(const void *what, char *problem)
 	path[length > 0 ? length : 0] = '\0';
 	slash = strrchr(path, '/');
 	if (slash)
-		snprintf(slash + 1, sizeof(path) - (size_t)(slash + 1 - path), "%s", p->name);
+		snprintf(slash + 1, sizeof(path) - (size_t)(slash + 1 - path), "peers/%s", p->name);
 	snprintf(threads, sizeof(threads), "%d", p->threads);
 	execl(path, p->name, threads, (char *)NULL);
 	snprintf(problem, BENCH_TEXT, "no %s: install %s, then make bench", p->name, p->package);
@@ -199,6 +199,13 @@ double bench_peer_ask(void *arg)
 		bench_check(false, "the peer's %s: %s", question->name, text);
 	samples = strstr(line, "\"samples\": [");
 	return samples ? median_of_samples(strchr(samples, '[') + 1) : bench_fail("%.150s", line);
+}
+
+bool bench_peer_gone(bench_peer *peer)
+{
+	struct pollfd end = {peer->from, 0, 0};
+
+	return poll(&end, 1, 0) == 1;
 }
 
 /* A program ends when its questions do; where it hangs, so would we. */

@@ -12,7 +12,16 @@
 
 #include "bench.h"
 
-enum { LINE = 4096, NAME = 128, LABELS = 430, WIDTH = 1000, ROW = 24, TOP = 64, FOOT = 56 };
+enum {
+	BARS = 200,
+	LINE = 4096,
+	NAME = 128,
+	LABELS = 430,
+	WIDTH = 1000,
+	ROW = 24,
+	TOP = 64,
+	FOOT = 56
+};
 #define RIGHT (WIDTH - 70)
 
 #ifdef __clang__
@@ -228,8 +237,8 @@ static void draw_all(FILE *svg, const bar *bars, int n)
 
 static int draw(const char *json, const char *path)
 {
-	static bar bars[100];
-	int n = read_bars(json, bars, 100);
+	static bar bars[BARS];
+	int n = read_bars(json, bars, BARS);
 	FILE *svg = n < 0 ? NULL : fopen(path, "w");
 
 	if (!svg) {
