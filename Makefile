@@ -22,6 +22,7 @@ more: all
 
 long: all
 	$(MESON) test -C $(BUILD) --no-rebuild --print-errorlogs --suite long
+	$(BUILD)/tests/stress/steals 1e9
 	$(BUILD)/tests/stress/chaos 1800
 
 # What peers have come since the build folder was made?
@@ -54,7 +55,7 @@ help:
 	@echo 'make demo       the main job on real data'
 	@echo 'make examples   run the examples against their expected output'
 	@echo 'make check      unit and black-box tests, examples, the laws: under a minute'
-	@echo 'make more       sanitizers, clang, clang-tidy, models, install test, chaos: under 15 minutes'
+	@echo 'make more       sanitizers, clang, clang-tidy, models, install test, chaos, steals: under 15 minutes'
 	@echo 'make long       torture, by hand'
 	@echo 'make chaos      DURATION=60: kill workers at random under load, lose nothing'
 	@echo 'make bench      SPIN=1: measure against the peers; table and $$(BUILD)/bench.json'
