@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/options.h"
+#include "base/threads.h"
 #include "loop/cost.h"
 #include "loop/over_pool.h"
 #include "loop/region.h"
@@ -120,6 +121,21 @@ static tini_worker *company(const tine_for_args *args, uint32_t threads)
 	return atomic_load(&tini_the_team.helpers) > 0 ? worker : NULL;
 }
 
+static int run_here(const tine_for_args *args)
+{
+	uint32_t threads = (uint32_t)(args->threads ? args->threads : tine_num_threads());
+	tini_worker *worker = company(args, threads);
+	int rc = 0;
+
+	if (!worker)
+		run_alone(args, args->begin, args->end, threads);
+	for (size_t at = args->begin, next; worker && rc == 0 && at < args->end; at = next) {
+		next = args->end - at > COUNT_MAX ? at + COUNT_MAX : args->end;
+		rc = run_shared(args, worker, at, next, threads);
+	}
+	return rc;
+}
+
 int tine_for_with(const tine_for_args *given)
 {
 	tine_for_args args;
@@ -131,15 +147,10 @@ int tine_for_with(const tine_for_args *given)
 		return rc;
 	if (args.pool)
 		return tini_for_over_pool(&args);
-	uint32_t threads = (uint32_t)(args.threads ? args.threads : tine_num_threads());
-	tini_worker *worker = company(&args, threads);
-	if (!worker) {
-		run_alone(&args, args.begin, args.end, threads);
-		return 0;
-	}
-	for (size_t at = args.begin, next; rc == 0 && at < args.end; at = next) {
-		next = args.end - at > COUNT_MAX ? at + COUNT_MAX : args.end;
-		rc = run_shared(&args, worker, at, next, threads);
-	}
+	if (args.threads == 0)
+		return run_here(&args);
+	int before = tini_threads_limit_here(args.threads); /* for what the body calls */
+	rc = run_here(&args);
+	tini_threads_limit_here(before);
 	return rc;
 }

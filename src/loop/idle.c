@@ -199,6 +199,16 @@ static void steal_more(tini_worker *worker, tini_deque *deque)
 			break; /* our own deque was empty: there is room */
 }
 
+/* And what was stolen with it, or is left of what it has spawned: nobody sleeps on tasks. */
+static void run_all(tini_worker *worker, const tini_task *first)
+{
+	tini_task task = *first;
+
+	do {
+		tini_run_stolen(worker, &task);
+	} while (tini_deque_pop(&worker->deque, &task));
+}
+
 static bool steal_some(tini_worker *worker, tini_worker *victim)
 {
 	tini_task task;
@@ -215,9 +225,7 @@ static bool steal_some(tini_worker *worker, tini_worker *victim)
 	tini_threads_limit_here((int)limit);
 	steal_more(worker, &victim->deque);
 	stop_searching(worker);
-	tini_run_stolen(worker, &task);
-	while (tini_deque_pop(&worker->deque, &task))
-		tini_run_stolen(worker, &task);
+	run_all(worker, &task);
 	return true;
 }
 
@@ -231,7 +239,7 @@ static bool look_once(tini_worker *worker, bool at_deques)
 			return false; /* taken back */
 		stop_searching(worker);
 		tini_task task = tini_region_task((tini_region *)(uintptr_t)mail);
-		tini_run_stolen(worker, &task);
+		run_all(worker, &task);
 		return true;
 	}
 	tini_worker *victim = at_deques ? find_victim(worker) : NULL;

@@ -265,13 +265,11 @@ static void take_back(part *p)
 		tini_uninvite(p->region, worker, p->invited[i]);
 		p->invited[i] = -1;
 	}
-	if (!offered || tini_deque_bottom(&worker->deque) <= worker->base ||
-	    !tini_deque_pop(&worker->deque, &task))
-		return;
-	if (task.arg == p->region && task.fn == help_found)
+	tini_entry *newest = tini_deque_at(&worker->deque, tini_deque_bottom(&worker->deque) - 1);
+	if (offered && atomic_load_explicit(&newest->arg, memory_order_relaxed) == p->region &&
+	    atomic_load_explicit(&newest->fn, memory_order_relaxed) == help_found &&
+	    tini_deque_pop(&worker->deque, &task))
 		tini_group_end(worker, &p->region->group, 1);
-	else /* ours was taken; the body has spawned into a group that it has not waited for */
-		tini_run_popped(worker, &task);
 }
 
 /* The helper's usual share, so that it finds its own data again in the next loop, or any other. */

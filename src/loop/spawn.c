@@ -2,12 +2,11 @@
 /*
  * Tasks: spawning, running and waiting.
  *
- * Who waits for a group runs what is on top of its own deque since the running task began, and what
- * it may steal: tasks of this group, and tasks that were spawned inside a stolen task of this group
- * (leapfrogging).  So nothing unrelated runs on top of a waiting task, which might hold a lock; and
- * a thread's stack is no deeper than the tree of tasks.  One rule is broken in the end: a thread that
- * has found nothing for a while runs any task that it has spawned itself, because there may be no
- * other thread to do it.
+ * Who waits for a group runs tasks of this group, and tasks that were spawned inside a stolen task
+ * of this group (leapfrogging): the newest of its own deque first, then the oldest of others'.  So
+ * nothing unrelated runs on top of a waiting task, which might hold a lock; and a thread's stack is
+ * no deeper than the tree of tasks.  The rule is broken where nothing else would ever happen: when
+ * every helper sleeps or waits itself, one who waits runs any task that it has spawned.
  */
 #include "base/clock.h"
 #include "base/error.h"
@@ -34,15 +33,12 @@ static COLD void leave_stray_child(const tini_worker *worker)
 
 static inline void run_popped(tini_worker *worker, const tini_task *task)
 {
-	int64_t base = worker->base;
 	tine_group *group = worker->group;
 
-	worker->base = tini_deque_bottom(&worker->deque);
 	worker->group = task->group;
 	task->fn(task->arg);
 	if (worker->is_helper)
 		leave_stray_child(worker);
-	worker->base = base;
 	worker->group = group;
 	tini_group_end(worker, task->group, 1);
 }
@@ -63,33 +59,34 @@ COLD void tini_group_end_afar(tine_group *group, uint32_t count)
 		tini_futex->wake((_Atomic uint32_t *)others, INT32_MAX);
 }
 
-/* The next entry of our own deque is of this group too. */
-static bool next_is_of(tini_worker *worker, int64_t base, const tine_group *group)
+/* The newest entry of our own deque is one to run for this group. */
+static inline bool newest_fits(tini_worker *worker, const tine_group *group)
 {
 	int64_t bottom = tini_deque_bottom(&worker->deque);
+	tini_entry *entry = tini_deque_at(&worker->deque, bottom - 1); /* we have written it */
 
-	return bottom > base &&
-	       atomic_load_explicit(&tini_deque_at(&worker->deque, bottom - 1)->group,
-				    memory_order_relaxed) == group; /* we have written it */
+	return bottom > worker->deque.top_seen &&
+	       (atomic_load_explicit(&entry->group, memory_order_relaxed) == group ||
+		atomic_load_explicit(&entry->root, memory_order_relaxed) == group);
 }
 
 /* And those of the same group that were stolen with it: the group is told once for all of them. */
 void tini_run_stolen(tini_worker *worker, const tini_task *first)
 {
-	int64_t base = worker->base;
 	tine_group *before = worker->group, *root = worker->root, *group = first->group;
 	tini_task task = *first;
 	uint32_t ended = 0;
 
 	worker->group = worker->root = group;
 	do {
-		worker->base = tini_deque_bottom(&worker->deque);
 		task.fn(task.arg);
 		if (worker->is_helper)
 			leave_stray_child(worker);
-		ended++;
-	} while (next_is_of(worker, base, group) && tini_deque_pop(&worker->deque, &task));
-	worker->base = base;
+		if (task.group == group)
+			ended++;
+		else
+			tini_group_end(worker, task.group, 1);
+	} while (newest_fits(worker, group) && tini_deque_pop(&worker->deque, &task));
 	worker->group = before;
 	worker->root = root;
 	tini_group_end(worker, group, ended);
@@ -198,31 +195,57 @@ static bool steal_for(tini_worker *worker, const tine_group *group)
 	return false;
 }
 
-/* Run what is on top of our own deque since the running task began; false: there was nothing. */
-static inline bool run_own(tini_worker *worker)
+/* Run what is on top of our own deque, if it is for the group; false: it was not. */
+static inline bool run_own(tini_worker *worker, const tine_group *group)
 {
 	tini_task task;
 
-	if (tini_deque_bottom(&worker->deque) <= worker->base ||
-	    !tini_deque_pop(&worker->deque, &task))
+	if (!newest_fits(worker, group) || !tini_deque_pop(&worker->deque, &task))
 		return false;
 	run_popped(worker, &task);
 	return true;
 }
 
+/* The same where something else lies on top of it, as far as some entries down. */
+static bool run_buried(tini_worker *worker, const tine_group *group)
+{
+	enum { DEEP = 64 };
+	tini_task aside[DEEP], task;
+	bool found = false;
+	int n = 0;
+
+	while (n < DEEP && !found && tini_deque_pop(&worker->deque, &task)) {
+		found = tini_task_fits(&task, group);
+		if (!found)
+			aside[n++] = task;
+	}
+	while (n > 0)
+		tini_deque_push(&worker->deque, &aside[--n]); /* where there was room before */
+	if (found)
+		run_popped(worker, &task);
+	return found;
+}
+
 /* Run something that brings the group's end nearer; false: there is nothing. */
 static bool run_one(tini_worker *worker, const tine_group *group)
 {
-	return run_own(worker) || steal_for(worker, group);
+	return run_own(worker, group) || run_buried(worker, group) || steal_for(worker, group);
+}
+
+/* Every helper sleeps or waits for tasks. */
+static bool nobody_works(void)
+{
+	return atomic_load(&tini_the_team.asleep) + atomic_load(&tini_the_team.napping) >=
+	       atomic_load(&tini_the_team.helpers);
 }
 
 static bool run_any_of_mine(tini_worker *worker)
 {
 	tini_task task;
 
-	if (!tini_deque_pop(&worker->deque, &task))
+	if (!nobody_works() || !tini_deque_pop(&worker->deque, &task))
 		return false;
-	tini_run_popped(worker, &task);
+	run_popped(worker, &task);
 	return true;
 }
 
@@ -265,7 +288,10 @@ void tini_group_join(tini_worker *worker, tine_group *group)
 			ns = NAP_NS;
 			continue;
 		}
+		/* A figure for nobody_works(). */
+		atomic_fetch_add(&tini_the_team.napping, worker->is_helper);
 		nap(group, ns);
+		atomic_fetch_sub(&tini_the_team.napping, worker->is_helper);
 		if (ns > NAP_NS && run_any_of_mine(worker))
 			continue;
 		ns = ns < NAP_MAX_NS ? ns * 2 : NAP_MAX_NS;
@@ -305,6 +331,6 @@ int tine_group_wait(tine_group *group)
 	do {
 		if (!tini_group_is_open_here(group))
 			return 0; /* nobody has stolen from us: the usual case */
-	} while (run_own(worker));
+	} while (run_own(worker, group));
 	return wait_long(worker, group);
 }

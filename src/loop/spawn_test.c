@@ -240,6 +240,113 @@ static void test_tasks_outlive_their_thread(void **state)
 	}
 }
 
+/* ---- a lock that is held while its owner waits */
+
+static pthread_mutex_t lock;
+static pthread_t host;
+static _Atomic int deadlocks;
+
+static void nap_ms(long ms)
+{
+	nanosleep(&(struct timespec){0, ms * 1000000}, NULL);
+}
+
+/* Wants the lock: must not run on top of the task that holds it. */
+static void locker(void *arg)
+{
+	(void)arg;
+	if (pthread_mutex_lock(&lock) != 0)
+		deadlocks++;
+	else
+		pthread_mutex_unlock(&lock);
+}
+
+static void slow_body(size_t begin, size_t end, void *context)
+{
+	(void)begin;
+	(void)end;
+	(void)context;
+	nap_ms(pthread_equal(host, pthread_self()) ? 1 : 8);
+}
+
+static void slow_task(void *arg)
+{
+	(void)arg;
+	nap_ms(8);
+}
+
+static void loop_with_lock(void *arg)
+{
+	(void)arg;
+	pthread_mutex_lock(&lock);
+	tine_for(0, 2, slow_body, NULL, .schedule = TINE_SCHEDULE_DYNAMIC);
+	pthread_mutex_unlock(&lock);
+}
+
+static void wait_with_lock(void *arg)
+{
+	tine_group inner = {{0}};
+
+	(void)arg;
+	pthread_mutex_lock(&lock);
+	tine_spawn(&inner, slow_task, NULL);
+	nap_ms(2); /* a helper takes it */
+	tine_group_wait(&inner);
+	pthread_mutex_unlock(&lock);
+}
+
+static void test_lock_held_across_a_wait(void **state)
+{
+	pthread_mutexattr_t checked;
+
+	(void)state;
+	pthread_mutexattr_init(&checked);
+	pthread_mutexattr_settype(&checked, PTHREAD_MUTEX_ERRORCHECK);
+	pthread_mutex_init(&lock, &checked);
+	host = pthread_self();
+	tine_set_num_threads(2);
+	for (int round = 0; round < 30; round++) {
+		tine_group group = {{0}}, other = {{0}};
+		tine_spawn(&group, locker, NULL); /* a sibling */
+		tine_spawn(&group, round % 2 ? loop_with_lock : wait_with_lock, NULL);
+		tine_group_wait(&group);
+		tine_spawn(&other, locker, NULL); /* of the same task, in another group */
+		wait_with_lock(NULL);
+		tine_group_wait(&other);
+	}
+	tine_set_num_threads(4);
+	assert_int_equal(deadlocks, 0);
+}
+
+/* A helper that a region has called does not sleep on what its body has spawned. */
+static void spawn_on_helper(size_t begin, size_t end, void *context)
+{
+	(void)begin;
+	(void)end;
+	if (pthread_equal(host, pthread_self()))
+		nap_ms(4);
+	else
+		tine_spawn(context, add_one, &common_sum);
+}
+
+static void test_nobody_sleeps_on_tasks(void **state)
+{
+	(void)state;
+	host = pthread_self();
+	tine_set_num_threads(2);
+	for (int round = 0; round < 20; round++) {
+		tine_group outer = {{0}}, inner = {{0}};
+		common_sum = 0;
+		for (int i = 0; i < 2; i++)
+			tine_for(0, 2, spawn_on_helper, i ? &inner : &outer,
+				 .schedule = TINE_SCHEDULE_DYNAMIC);
+		assert_int_equal(tine_group_wait(&inner), 0);
+		assert_int_equal(tine_group_wait(&outer), 0);
+		assert_true(common_sum > 0);
+	}
+	tine_set_num_threads(4);
+}
+
 /* ---- deep */
 
 typedef struct chain {
@@ -335,6 +442,8 @@ int main(void)
 		cmocka_unit_test(test_stranger_waits),
 		cmocka_unit_test(test_many_spawn_into_one),
 		cmocka_unit_test(test_tasks_outlive_their_thread),
+		cmocka_unit_test(test_lock_held_across_a_wait),
+		cmocka_unit_test(test_nobody_sleeps_on_tasks),
 		cmocka_unit_test(test_ten_thousand_levels),
 		cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_counting),

@@ -77,7 +77,7 @@ static void forget_worker(tini_worker *worker, bool lives)
 	/* What was pushed before the fork is the parent's to run. */
 	atomic_store(&worker->deque.top, 0);
 	atomic_store(&worker->deque.bottom, 0);
-	worker->deque.top_seen = worker->base = 0;
+	worker->deque.top_seen = 0;
 	atomic_store(&worker->mail, TINI_AWAY);
 	atomic_store(&worker->used, lives);
 }
@@ -100,6 +100,7 @@ static void after_fork(void)
 	atomic_store(&team->wanted, 0);
 	atomic_store(&team->searching, 0);
 	atomic_store(&team->asleep, 0);
+	atomic_store(&team->napping, 0);
 	atomic_store(&team->open, 0);
 	atomic_store(&team->cpus, 0);
 	atomic_fetch_add(&team->generation, 1);
@@ -162,7 +163,6 @@ tini_worker *tini_worker_new(void)
 		return NULL;
 	}
 	find_stack(host);
-	host->base = tini_deque_bottom(&host->deque);
 	host->group = host->root = NULL;
 	host->level = 0;
 	host->generation = atomic_load(&tini_the_team.generation);

@@ -60,6 +60,7 @@ typedef struct tini_team {
 	_Atomic uint32_t generation;     /* counts forks between here and the first process */
 	_Alignas(64) _Atomic uint32_t searching;
 	_Atomic uint32_t asleep;
+	_Atomic uint32_t napping; /* helpers that wait for a group and have nothing to do */
 	_Alignas(64) _Atomic uint32_t open; /* regions at level 0 */
 	_Alignas(64) _Atomic(tini_worker *) helper[TINI_HELPERS_MAX];
 	_Atomic(tini_worker *) host[TINI_HOSTS_MAX];
