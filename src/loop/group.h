@@ -2,7 +2,7 @@
 /*
  * Counting the tasks of a group that have not returned.
  *
- *     word[0]  open:32 | steps:32      by the group's owner: the thread on whose stack it lies
+ *     word[0]  steps:32 | open:32      by the group's owner: the thread on whose stack it lies
  *     word[1]  2 * (what all others have added - what they have ended) | somebody sleeps on it
  *     word[2]  the process that spawned last: 1 + its generation
  *
@@ -18,6 +18,7 @@
 #include "loop/team.h"
 
 enum { TINI_GROUP_SLEEPER = 1, TINI_GROUP_ONE = 2 };
+#define TINI_GROUP_STEP (UINT64_C(1) << 32) /* what overflows falls off the top */
 
 static inline _Atomic uint64_t *tini_group_word(const tine_group *group, int word)
 {
@@ -38,10 +39,9 @@ static inline void tini_group_add(const tini_worker *worker, tine_group *group)
 	_Atomic uint64_t *own = tini_group_word(group, 0);
 
 	if (tini_group_is_mine(worker, group)) /* nobody else writes it */
-		atomic_store_explicit(own,
-				      atomic_load_explicit(own, memory_order_relaxed) +
-					      (UINT64_C(1) << 32 | 1),
-				      memory_order_relaxed);
+		atomic_store_explicit(
+			own, atomic_load_explicit(own, memory_order_relaxed) + TINI_GROUP_STEP + 1,
+			memory_order_relaxed);
 	else /* before the task can be seen: the release of bottom orders it */
 		atomic_fetch_add_explicit(tini_group_word(group, 1), TINI_GROUP_ONE,
 					  memory_order_relaxed);
@@ -59,8 +59,8 @@ static inline void tini_group_end(const tini_worker *worker, tine_group *group, 
 	if (tini_group_is_mine(worker, group))
 		/* Release: pairs with a stranger's wait. */
 		atomic_store_explicit(own,
-				      atomic_load_explicit(own, memory_order_relaxed) -
-					      ((uint64_t)count << 32) + 1,
+				      atomic_load_explicit(own, memory_order_relaxed) +
+					      TINI_GROUP_STEP - count,
 				      memory_order_release);
 	else
 		tini_group_end_afar(group, count);
@@ -76,7 +76,7 @@ static inline bool tini_group_is_open(const tine_group *group)
 		others = atomic_load(tini_group_word(group, 1));
 		after = atomic_load(own);
 	} while (before != after);
-	return (uint32_t)(before >> 32) + (uint32_t)(others >> 1) != 0;
+	return (uint32_t)before + (uint32_t)(others >> 1) != 0;
 }
 
 /* The same, asked by its owner. */
@@ -84,7 +84,7 @@ static inline bool tini_group_is_open_here(const tine_group *group)
 {
 	uint64_t own = atomic_load_explicit(tini_group_word(group, 0), memory_order_relaxed);
 
-	return (uint32_t)(own >> 32) + (uint32_t)(atomic_load(tini_group_word(group, 1)) >> 1) != 0;
+	return (uint32_t)own + (uint32_t)(atomic_load(tini_group_word(group, 1)) >> 1) != 0;
 }
 
 static inline bool tini_group_has_sleeper(const tine_group *group)

@@ -6,6 +6,8 @@
  * then looks at all deques once more; who pushes looks at `asleep` afterwards.  The push is no
  * sequentially consistent step, for it is the most frequent of all: it may be seen too late by one
  * who has just looked, so that the first sleep is a short one, after which the helper looks again.
+ * While somebody searches nobody is woken; the last who stops looks once more.  Modelled in
+ * tests/model/idle.pml.
  *
  * Spinning is tried where it has paid: each success is a point, each failure costs four, and below
  * zero nothing is tried but every sleep gives a point back.  Nobody spins while more threads are
@@ -176,13 +178,14 @@ static tini_worker *find_victim(tini_worker *worker)
 	return NULL;
 }
 
-/* It is busy now.  The last one that stops looking has another look in its place. */
+/* It is busy now.  The last one that stops looking has another look in its place, also at what it
+ * has in its own deque. */
 static void stop_searching(tini_worker *worker)
 {
-	if (atomic_fetch_sub(&tini_the_team.searching, 1) != 1 ||
+	if (atomic_fetch_sub(&tini_the_team.searching, 1) > 1 ||
 	    atomic_load(&tini_the_team.asleep) == 0)
 		return;
-	tini_worker *victim = find_victim(worker);
+	tini_worker *victim = tini_deque_length(&worker->deque) > 0 ? worker : find_victim(worker);
 	if (victim)
 		tini_wake_searcher(atomic_load_explicit(&victim->limit, memory_order_relaxed));
 }

@@ -94,31 +94,42 @@ void tini_run_stolen(tini_worker *worker, const tini_task *first)
 
 /* ---- spawning */
 
-/* Some sleep and nobody looks for work, or who waits for the stolen task that runs here sleeps: it
- * could help with what this spawns. */
+/* Who waits for the stolen task that runs here sleeps: it could help with what this spawns. */
+static inline bool waiter_sleeps(const tini_worker *worker)
+{
+	return worker->root && tini_group_has_sleeper(worker->root);
+}
+
+/* Some helpers sleep: is one of them to be woken, or somebody who waits? */
 static COLD void call_for_help(tini_worker *worker)
 {
-	if (atomic_load_explicit(&tini_the_team.asleep, memory_order_relaxed) != 0 &&
-	    atomic_load_explicit(&tini_the_team.searching, memory_order_relaxed) == 0)
-		tini_wake_searcher(atomic_load_explicit(&worker->limit, memory_order_relaxed));
-	if (worker->root && tini_group_has_sleeper(worker->root))
+	uint32_t limit = atomic_load_explicit(&worker->limit, memory_order_relaxed);
+	int64_t top = atomic_load_explicit(&worker->deque.top, memory_order_relaxed);
+
+	if (waiter_sleeps(worker))
 		tini_futex->wake((_Atomic uint32_t *)tini_group_word(worker->root, 1), 1);
+	/* Where there was something before, who searches sees that at least, and calls others. */
+	if (limit <= atomic_load(&tini_the_team.helpers)) /* those who search may be others */
+		tini_wake_searcher(limit);
+	else if (tini_deque_bottom(&worker->deque) - top <= 1 ||
+		 atomic_load_explicit(&tini_the_team.searching, memory_order_relaxed) <= 0) {
+		/* A change, for the order that it makes: who stops searching after it sees the push. */
+		if (atomic_fetch_add(&tini_the_team.searching, 0) <= 0)
+			tini_wake_searcher(limit);
+	}
 }
 
 static inline bool group_push(tini_worker *worker, tine_group *group, void (*fn)(void *arg),
 			      void *arg)
 {
-	const tini_team *team = &tini_the_team;
-
 	tini_group_add(worker, group);
 	if (!tini_deque_push(&worker->deque, &(tini_task){fn, arg, group, worker->root})) {
 		tini_group_end(worker, group, 1);
 		return false;
 	}
 	/* Relaxed: see idle.c. */
-	if ((atomic_load_explicit(&team->asleep, memory_order_relaxed) != 0 &&
-	     atomic_load_explicit(&team->searching, memory_order_relaxed) == 0) ||
-	    (worker->root && tini_group_has_sleeper(worker->root)))
+	if (atomic_load_explicit(&tini_the_team.asleep, memory_order_relaxed) != 0 ||
+	    waiter_sleeps(worker))
 		call_for_help(worker);
 	return true;
 }

@@ -429,6 +429,15 @@ static void test_counting(void **state)
 	assert_true(tini_group_is_open(&far));
 	tini_group_end(worker, &far, 1);
 	assert_false(tini_group_is_open(&far));
+	/* after so many tasks that the count of steps overflows */
+	atomic_store(tini_group_word(&near, 0), UINT64_C(0xfffffffe) << 32);
+	atomic_store(tini_group_word(&near, 1), 0);
+	for (int i = 0; i < 4; i++) {
+		tini_group_add(worker, &near);
+		assert_true(tini_group_is_open(&near) && tini_group_is_open_here(&near));
+		tini_group_end(worker, &near, 1);
+		assert_false(tini_group_is_open(&near) || tini_group_is_open_here(&near));
+	}
 }
 
 int main(void)

@@ -58,7 +58,8 @@ typedef struct tini_team {
 	_Atomic uint32_t wanted;         /* helpers that were asked for; only grows */
 	_Atomic uint32_t cpus;           /* that may be used; 0: not asked for yet */
 	_Atomic uint32_t generation;     /* counts forks between here and the first process */
-	_Alignas(64) _Atomic uint32_t searching;
+	_Alignas(
+		64) _Atomic int32_t searching; /* may be below 0 for a moment: mail changes first */
 	_Atomic uint32_t asleep;
 	_Atomic uint32_t napping; /* helpers that wait for a group and have nothing to do */
 	_Alignas(64) _Atomic uint32_t open; /* regions at level 0 */
