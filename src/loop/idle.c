@@ -190,14 +190,15 @@ static void stop_searching(tini_worker *worker)
 		tini_wake_searcher(atomic_load_explicit(&victim->limit, memory_order_relaxed));
 }
 
-/* More than one at a time: what is left in our deque others can steal from there. */
-static void steal_more(tini_worker *worker, tini_deque *deque)
+/* Of a flat group more than one at a time: what is left in our deque can be stolen from there, also by
+ * who waits for this group, and by nobody who waits for another. */
+static void steal_more(tini_worker *worker, tini_deque *deque, const tine_group *group)
 {
 	int64_t more = tini_deque_length(deque) / 2;
 	tini_task task;
 
 	for (int64_t i = 0; i < more && i < BATCH_MAX; i++)
-		if (!tini_deque_steal(deque, NULL, &task) ||
+		if (!tini_deque_steal(deque, group, &task) ||
 		    !tini_deque_push(&worker->deque, &task))
 			break; /* our own deque was empty: there is room */
 }
@@ -226,7 +227,7 @@ static bool steal_some(tini_worker *worker, tini_worker *victim)
 	uint32_t limit = atomic_load_explicit(&victim->limit, memory_order_relaxed);
 	atomic_store_explicit(&worker->limit, limit, memory_order_relaxed);
 	tini_threads_limit_here((int)limit);
-	steal_more(worker, &victim->deque);
+	steal_more(worker, &victim->deque, task.group);
 	stop_searching(worker);
 	run_all(worker, &task);
 	return true;
