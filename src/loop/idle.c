@@ -96,6 +96,7 @@ static int invite_state(tini_region *region, uint32_t count, uint32_t first, tin
 		tini_worker *helper = atomic_load_explicit(&tini_the_team.helper[number],
 							   memory_order_relaxed); /* once set */
 
+		tini_prefetch_to_write(&helper->mail);
 		if (atomic_load_explicit(&helper->mail, memory_order_relaxed) == state &&
 		    change_mail(helper, state, (uint64_t)(uintptr_t)region))
 			return (int)number;
@@ -107,13 +108,11 @@ int tini_invite(tini_region *region, tini_worker *inviter, uint32_t limit, bool 
 {
 	uint32_t count = limit > 1 ? helpers_below(limit) : 0;
 	uint32_t first = inviter->is_helper ? inviter->number + 1 : 0;
-	int number;
 
 	if (count == 0)
 		return -1;
-	tini_group_add(inviter, &region->group);
-	atomic_fetch_add_explicit(&region->inside, 1, memory_order_relaxed); /* a figure */
-	number = invite_state(region, count, first, TINI_SEARCHING);
+	tini_group_add(inviter, &region->group); /* before it can come and go */
+	int number = invite_state(region, count, first, TINI_SEARCHING);
 	if (number < 0 && wake && atomic_load(&tini_the_team.asleep) > 0) {
 		number = invite_state(region, count, first, TINI_ASLEEP);
 		if (number >= 0) {
@@ -122,11 +121,19 @@ int tini_invite(tini_region *region, tini_worker *inviter, uint32_t limit, bool 
 			ring(atomic_load(&tini_the_team.helper[number]));
 		}
 	}
-	if (number < 0) {
-		atomic_fetch_sub_explicit(&region->inside, 1, memory_order_relaxed);
+	if (number < 0)
 		tini_group_end(inviter, &region->group, 1);
-	}
+	else /* a figure, and so it may come late */
+		atomic_fetch_add_explicit(&region->inside, 1, memory_order_relaxed);
 	return number;
+}
+
+void tini_invite_soon(void)
+{
+	tini_worker *helper = atomic_load_explicit(&tini_the_team.helper[0], memory_order_relaxed);
+
+	if (helper)
+		tini_prefetch_to_write(&helper->mail);
 }
 
 bool tini_uninvite(tini_region *region, tini_worker *inviter, int number)
@@ -236,6 +243,7 @@ static bool steal_some(tini_worker *worker, tini_worker *victim)
 /* Take what has come by mail, or, where it looks at deques, what is found; false: nothing. */
 static bool look_once(tini_worker *worker, bool at_deques)
 {
+	tini_prefetch_to_write(&worker->mail); /* so that accepting costs no second transfer */
 	uint64_t mail = atomic_load_explicit(&worker->mail, memory_order_acquire);
 
 	if (mail >= TINI_MAIL_REGION) {

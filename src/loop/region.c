@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "base/error.h"
+#include "base/relax.h"
 #include "base/threads.h"
 #include "loop/group.h"
 #include "loop/team.h"
@@ -252,24 +253,27 @@ static void offer(part *p)
 		     tini_group_push(p->worker, &region->group, help_found, region);
 }
 
-/* What nobody has accepted by now is not needed any more. */
-static void take_back(part *p)
+/* Invitations that nobody has accepted by now are not needed any more. */
+static void uninvite(part *p)
 {
-	tini_worker *worker = p->worker;
-	tini_task task;
-
-	bool offered = p->offered;
-
-	p->offered = false;
 	for (int i = 0; i < INVITED; i++) {
-		tini_uninvite(p->region, worker, p->invited[i]);
+		tini_uninvite(p->region, p->worker, p->invited[i]);
 		p->invited[i] = -1;
 	}
-	tini_entry *newest = tini_deque_at(&worker->deque, tini_deque_bottom(&worker->deque) - 1);
-	if (offered && atomic_load_explicit(&newest->arg, memory_order_relaxed) == p->region &&
+}
+
+/* Nor is the entry. */
+static void take_back_offer(part *p)
+{
+	tini_deque *deque = &p->worker->deque;
+	tini_entry *newest = tini_deque_at(deque, tini_deque_bottom(deque) - 1);
+	tini_task task;
+
+	if (p->offered && atomic_load_explicit(&newest->arg, memory_order_relaxed) == p->region &&
 	    atomic_load_explicit(&newest->fn, memory_order_relaxed) == help_found &&
-	    tini_deque_pop(&worker->deque, &task))
-		tini_group_end(worker, &p->region->group, 1);
+	    tini_deque_pop(deque, &task))
+		tini_group_end(p->worker, &p->region->group, 1);
+	p->offered = false;
 }
 
 /* The helper's usual share, so that it finds its own data again in the next loop, or any other. */
@@ -318,7 +322,8 @@ static void help(part *p)
 	case ALL_DONE:
 		break;
 	}
-	take_back(p);
+	take_back_offer(p);
+	uninvite(p);
 	if (region->schedule == TINE_SCHEDULE_AUTO)
 		add_figures(p);
 	tini_threads_limit_here(before);
@@ -330,12 +335,15 @@ static void help_invited(void *arg)
 	tini_region *region = arg;
 	part p = {.region = region, .worker = tini_worker_here};
 
-	/* Both lines at once. */
-	__builtin_prefetch(&region->share[p.worker->number + 1], 1);
+	/* All lines at once: to look at, to take, and for the end. */
+	tini_prefetch_to_write(&region->share[p.worker->number + 1]);
+	tini_prefetch_to_write(&region->group);
 	p.take = region->take;
 	if (find_share(&p)) {
 		help(&p);
 		atomic_store_explicit(&region->share[p.number].taken, 0, memory_order_release);
+	} else {
+		atomic_fetch_sub_explicit(&region->inside, 1, memory_order_relaxed);
 	}
 }
 
@@ -384,6 +392,7 @@ static tini_region *region_open(tini_worker *worker, const tini_region_plan *pla
 	region->begin = plan->begin;
 	region->grain = plan->grain;
 	region->take = plan->take ? plan->take : 1;
+	worker->level++;
 	region->schedule = (uint8_t)plan->schedule;
 	region->shares = (uint16_t)(shares < calls ? shares : calls);
 	region->limit = plan->threads;
@@ -395,9 +404,6 @@ static tini_region *region_open(tini_worker *worker, const tini_region_plan *pla
 	atomic_store_explicit(&region->done, 0, memory_order_relaxed);
 	set_shares(region, plan->count);
 	atomic_store_explicit(&worker->limit, plan->threads, memory_order_relaxed);
-	if (worker->level++ == 0)
-		atomic_fetch_add_explicit(&tini_the_team.open, 1,
-					  memory_order_relaxed); /* a figure */
 	return region;
 }
 
@@ -415,32 +421,56 @@ static int forked_off(tini_worker *worker, uint32_t level)
 			 "the loop is its parent's");
 }
 
+/* Until nobody else is inside or will come.  Who was invited is mostly about to end too: asking
+ * whether it has accepted would take the line of its mail from it. */
+static void wait_for_helpers(part *p)
+{
+	enum { TURNS = 40 }; /* a microsecond */
+	const tine_group *group = &p->region->group;
+
+	take_back_offer(p);
+	for (int turn = 0; turn < TURNS && tini_group_is_open_here(group); turn++)
+		tini_relax();
+	if (!tini_group_is_open_here(group))
+		return;
+	uninvite(p);
+	tini_group_join(p->worker, &p->region->group);
+}
+
+static outcome run_as_caller(part *p, bool wake)
+{
+	outcome end;
+
+	invite(p, wake);
+	offer(p);
+	if (p->worker->level == 1)
+		atomic_fetch_add_explicit(&tini_the_team.open, 1,
+					  memory_order_relaxed); /* a figure */
+	while ((end = do_iterations(p)) != FORKED) {
+		wait_for_helpers(p);
+		/* A helper that left a crowded region may have had something in hand when we looked. */
+		if (!is_left(p->region))
+			break;
+	}
+	return end;
+}
+
 int tini_region_run(tini_worker *worker, tini_region_plan *plan)
 {
 	uint32_t level = worker->level;
-	tini_region *region = region_open(worker, plan);
-	part p = {.region = region, .worker = worker, .take = region->take, .is_caller = true};
-
 	/* OpenMP inside the body, that of a BLAS for one, would take the helpers' cores. */
 	int openmp = tini_child_swap_thread_limit(1);
-	outcome end;
 
-	invite(&p, plan->wake);
-	offer(&p);
-	while ((end = do_iterations(&p)) != FORKED) {
-		take_back(&p);
-		tini_group_join(worker, &region->group); /* nobody else is inside or will come */
-		/* A helper that left a crowded region may have had something in hand when we looked. */
-		if (!is_left(region))
-			break;
-	}
+	tini_invite_soon();
+	tini_region *region = region_open(worker, plan);
+	part p = {.region = region, .worker = worker, .take = region->take, .is_caller = true};
+	outcome end = run_as_caller(&p, plan->wake);
 	if (openmp > 1)
 		tini_child_limit_thread(openmp);
 	if (end == FORKED || has_forked(region)) /* in the body, or in what was run while waiting */
 		return forked_off(worker, level);
-	add_figures(&p);
-	plan->spent = atomic_load_explicit(&region->spent, memory_order_relaxed);
-	plan->done = atomic_load_explicit(&region->done, memory_order_relaxed);
+	plan->spent = p.spent + atomic_load_explicit(&region->spent, memory_order_relaxed);
+	plan->done = p.done + atomic_load_explicit(&region->done, memory_order_relaxed);
 	region_close(worker);
 	return 0;
 }

@@ -107,6 +107,9 @@ _Noreturn void tini_helper_loop(tini_worker *worker);
  * sleeps.  Counts it in the region's group before.  Returns its number, or -1. */
 int tini_invite(tini_region *region, tini_worker *inviter, uint32_t limit, bool wake);
 
+/* A caller is going to: the line that it will change may be on its way meanwhile. */
+void tini_invite_soon(void);
+
 /* Take it back unless it was accepted; true: it was taken back. */
 bool tini_uninvite(tini_region *region, tini_worker *inviter, int number);
 
