@@ -17,6 +17,7 @@
 #define HOT_NS 3000.0   /* work that is worth inviting one who searches */
 #define COLD_NS 25000.0 /* and one who sleeps */
 #define TARGET_NS 20000.0
+#define LONG_NS 10000.0             /* of a call, beside which a step on a common line is nothing */
 #define COUNT_MAX ((size_t)1 << 31) /* iterations of a region */
 
 static int check(const tine_for_args *args)
@@ -66,7 +67,8 @@ static void run_and_learn(const tine_for_args *args, size_t begin, size_t end)
 			(int64_t)(end - begin));
 }
 
-/* What AUTO knows; false: the loop is not worth sharing. */
+/* What is known of the body, for the schedules that may choose; false: the loop is not worth
+ * sharing. */
 static bool estimate(const tine_for_args *args, tini_region_plan *plan)
 {
 	double cost = tini_cost_of((const void *)(uintptr_t)args->body), all = cost * plan->count;
@@ -74,10 +76,16 @@ static bool estimate(const tine_for_args *args, tini_region_plan *plan)
 
 	if (cost < 0)
 		return true;
+	/* In order, what a program has sorted by length is well balanced, and what costs much late in
+	 * the range no worse than elsewhere. */
+	plan->in_order = plan->schedule != TINE_SCHEDULE_GUIDED &&
+			 cost * (plan->grain ? plan->grain : 1) >= LONG_NS;
+	if (plan->schedule != TINE_SCHEDULE_AUTO)
+		return true;
 	plan->wake = all >= COLD_NS;
-	plan->take = cost * plan->count <= TARGET_NS ? plan->count
-		     : cost >= TARGET_NS             ? 1
-						     : (uint32_t)(TARGET_NS / cost);
+	plan->take = all <= TARGET_NS    ? plan->count
+		     : cost >= TARGET_NS ? 1
+					 : (uint32_t)(TARGET_NS / cost);
 	return all >= (is_hot ? HOT_NS : COLD_NS);
 }
 
@@ -94,14 +102,14 @@ static int run_shared(const tine_for_args *args, tini_worker *worker, size_t beg
 				 .schedule = args->schedule,
 				 .wake = true};
 
-	if (plan.schedule == TINE_SCHEDULE_AUTO && !estimate(args, &plan)) {
+	if (plan.schedule == TINE_SCHEDULE_DYNAMIC && plan.grain == 0)
+		plan.grain = 1;
+	if (plan.schedule != TINE_SCHEDULE_STATIC && !estimate(args, &plan)) {
 		run_and_learn(args, begin, end);
 		return 0;
 	}
-	if (plan.schedule == TINE_SCHEDULE_DYNAMIC && plan.grain == 0)
-		plan.grain = 1;
 	int rc = tini_region_run(worker, &plan);
-	if (rc == 0 && plan.schedule == TINE_SCHEDULE_AUTO)
+	if (rc == 0 && plan.schedule != TINE_SCHEDULE_STATIC)
 		tini_cost_learn((const void *)(uintptr_t)args->body, plan.spent, plan.done);
 	return rc;
 }

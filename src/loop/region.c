@@ -80,7 +80,7 @@ static uint32_t call_size(const part *p, uint32_t left)
 
 static bool take_own(part *p, uint32_t *low, uint32_t *high)
 {
-	tini_share *share = &p->region->share[p->number];
+	tini_share *share = &p->region->share[p->region->in_order ? 0 : p->number];
 	uint64_t range = atomic_load_explicit(&share->range, memory_order_relaxed);
 
 	do {
@@ -151,8 +151,6 @@ static bool take_from_others(part *p, uint32_t *low, uint32_t *high)
 
 static void adapt(part *p, uint32_t iterations, int64_t took)
 {
-	p->spent += took;
-	p->done += iterations;
 	if (took < TARGET_NS / 2 && iterations >= p->take)
 		p->take = p->take > UINT32_MAX / 2 ? UINT32_MAX : p->take * 2;
 	else if (took > INT64_C(2) * TARGET_NS)
@@ -186,12 +184,16 @@ typedef enum outcome { ALL_DONE, LEFT_EARLY, FORKED } outcome;
 static outcome do_iterations(part *p)
 {
 	tini_region *region = p->region;
-	bool is_timed = region->schedule == TINE_SCHEDULE_AUTO;
+	bool is_timed = region->schedule == TINE_SCHEDULE_AUTO,
+	     is_known = region->schedule == TINE_SCHEDULE_STATIC; /* nothing is learnt */
+	outcome end = ALL_DONE;
 	uint32_t low, high;
 
-	p->now = is_timed ? tini_clock_now() : 0;
-	while (take_own(p, &low, &high) || take_from_others(p, &low, &high)) {
+	p->now = is_known ? 0 : tini_clock_now();
+	int64_t begun = p->now;
+	while (end == ALL_DONE && (take_own(p, &low, &high) || take_from_others(p, &low, &high))) {
 		region->body(region->begin + low, region->begin + high, region->context);
+		p->done += high - low;
 		if (has_forked(region))
 			return FORKED;
 		if (is_timed) {
@@ -201,9 +203,10 @@ static outcome do_iterations(part *p)
 			p->now = now;
 		}
 		if (!p->is_caller && is_crowded(region))
-			return LEFT_EARLY; /* the caller does what is left, if nobody else */
+			end = LEFT_EARLY; /* the caller does what is left, if nobody else */
 	}
-	return ALL_DONE;
+	p->spent += (is_timed || is_known ? p->now : tini_clock_now()) - begun;
+	return end;
 }
 
 /* ---- company */
@@ -324,7 +327,7 @@ static void help(part *p)
 	}
 	take_back_offer(p);
 	uninvite(p);
-	if (region->schedule == TINE_SCHEDULE_AUTO)
+	if (region->schedule != TINE_SCHEDULE_STATIC)
 		add_figures(p);
 	tini_threads_limit_here(before);
 }
@@ -369,7 +372,8 @@ static void set_shares(tini_region *region, uint32_t count)
 
 	for (uint32_t k = 0; k < region->shares; k++) {
 		tini_share *share = &region->share[k];
-		tine_range part = tine_distribute(calls, region->shares, k);
+		tine_range part = region->in_order ? (tine_range){0, k == 0 ? calls : 0}
+						   : tine_distribute(calls, region->shares, k);
 		uint64_t low = (uint64_t)part.begin * grain, high = (uint64_t)part.end * grain;
 
 		atomic_store_explicit(&share->first, (uint32_t)low, memory_order_relaxed);
@@ -395,6 +399,7 @@ static tini_region *region_open(tini_worker *worker, const tini_region_plan *pla
 	worker->level++;
 	region->schedule = (uint8_t)plan->schedule;
 	region->shares = (uint16_t)(shares < calls ? shares : calls);
+	region->in_order = plan->in_order;
 	region->limit = plan->threads;
 	region->generation = atomic_load_explicit(&tini_the_team.generation, memory_order_relaxed);
 	region->group = (tine_group){0};

@@ -37,6 +37,7 @@ typedef struct tini_region {
 	uint32_t limit; /* threads that may be in it */
 	uint16_t shares;
 	uint8_t schedule;    /* tine_schedule */
+	bool in_order;       /* share 0 is everybody's: calls are long, and begin in order */
 	uint32_t generation; /* the process it belongs to */
 	_Atomic uint32_t
 		inside; /* threads that have come or were invited, the caller among them, but
@@ -44,7 +45,7 @@ typedef struct tini_region {
 	_Alignas(64)
 		tine_group group;    /* counts invitations, entries in deques and threads inside but
 					  the caller */
-	_Atomic int64_t spent, done; /* AUTO: ns in the body, iterations that took them */
+	_Atomic int64_t spent, done; /* ns in the body and in taking, iterations; not STATIC */
 	tini_share share[TINI_SHARES_MAX];
 } tini_region;
 
@@ -60,7 +61,8 @@ typedef struct tini_region_plan {
 	uint32_t threads; /* at least 2 */
 	tine_schedule schedule;
 	bool wake;           /* worth waking a sleeper */
-	int64_t spent, done; /* out, AUTO: ns in the body, iterations that took them */
+	bool in_order;       /* calls are so long that one share for all costs nothing */
+	int64_t spent, done; /* out, but for STATIC: ns in the body, iterations that took them */
 } tini_region_plan;
 
 /*
