@@ -26,7 +26,8 @@ extern "C" {
 /* Do the iterations begin <= i < end. */
 typedef void tine_body(size_t begin, size_t end, void *context);
 
-/* Add what begin <= i < end contribute to *partial, which holds the identity at first. */
+/* Add what begin <= i < end contribute to *partial, which holds the identity at first and is aligned
+ * as malloc() aligns. */
 typedef void tine_reduce_body(size_t begin, size_t end, void *context, void *partial);
 
 /* Make *into what *into and *from give together; `from` belongs to later indices. */
@@ -142,11 +143,14 @@ typedef struct tine_group {
  * group: in and out, zeros at first; fn: not NULL; arg: passed on, must live until fn has returned.
  *
  * It may run before this returns: where there is one thread only, or so many tasks are waiting that
- * another would not help.  Tasks may spawn, into groups of their own or into this one.
+ * another would not help.  So do not hold a lock here that the task wants.  Tasks may spawn, into
+ * groups of their own or into this one.
  *
  * Returns: 0 or a code.
- * Safety:  any thread.  Tasks spawned before a fork() are the parent's.
- * Cost:    about 10 ns with the wait; no allocation; a system call where a thread is to be woken.
+ * Safety:  any thread.  Tasks spawned before a fork() are the parent's; the child of a fork() in a
+ *          task ends with the task where that ran on one of Tine's threads.
+ * Cost:    about 10 ns with the wait; a system call where a thread is to be woken.  A thread's first
+ *          call takes some 100 KB of address space, later ones no memory.
  * Errors:  TINE_EINVAL (group or fn is NULL).
  * Python:  concurrent.futures' submit() on threads
  * Source:  Chase and Lev, Dynamic Circular Work-Stealing Deque, SPAA 2005
@@ -161,7 +165,9 @@ TINE_API int tine_spawn(tine_group *group, void (*fn)(void *arg), void *arg);
  *
  * Returns: 0 or a code.
  * Blocks:  until they have.  Meanwhile the caller runs tasks of this group and what these have
- *          spawned, so that a lock that it holds is asked for by nothing unrelated.
+ *          spawned where others took them, so that a lock that it holds is asked for by nothing
+ *          unrelated.  Only where no other thread works on anything, it runs what it has spawned
+ *          otherwise, for nobody else would.
  * Safety:  any thread.
  * Errors:  TINE_EINVAL (group is NULL), TINE_EDEADLOCK (called by a task of this very group),
  *          TINE_ESTATE (in the child of a fork(), where tasks were spawned by its parent).

@@ -43,8 +43,9 @@ static int note_all(void)
 		n = tine_cpu_count();
 		atomic_store(&usual, n);
 	}
-	atomic_store(&tini_threads_all, n);
-	return n;
+	/* Unless tine_set_num_threads() has said something meanwhile. */
+	int none = 0;
+	return atomic_compare_exchange_strong(&tini_threads_all, &none, n) ? n : none;
 }
 
 int tine_num_threads(void)

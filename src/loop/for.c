@@ -5,6 +5,7 @@
  * AUTO shares a loop whose body it does not know, and learns what an iteration takes; from then on
  * a loop that would be over before a helper could come stays with the caller, in one call.
  */
+#include "base/checked.h"
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/options.h"
@@ -14,9 +15,8 @@
 #include "loop/region.h"
 #include "loop/team.h"
 
-#define HOT_NS 3000.0   /* work that is worth inviting one who searches */
-#define COLD_NS 25000.0 /* and one who sleeps */
-#define TARGET_NS 20000.0
+#define HOT_NS 3000.0               /* work that is worth inviting one who searches */
+#define COLD_NS 25000.0             /* and one who sleeps */
 #define LONG_NS 10000.0             /* of a call, beside which a step on a common line is nothing */
 #define COUNT_MAX ((size_t)1 << 31) /* iterations of a region */
 
@@ -32,30 +32,79 @@ static int check(const tine_for_args *args)
 	return 0;
 }
 
-/* In the caller alone, in the calls that the schedule promises. */
-static void run_alone(const tine_for_args *args, size_t begin, size_t end, uint32_t threads)
+/* Calls of at most `size` iterations for [begin, end) of the range. */
+static void run_pieces(const tine_for_args *args, size_t begin, size_t end, size_t size)
 {
-	size_t count = end - begin, size = count;
+	for (size_t at = begin; at < end;) {
+		size_t next = end - at < size ? end : at + size;
 
-	if (args->schedule == TINE_SCHEDULE_DYNAMIC)
-		size = args->grain ? args->grain : 1;
-	for (uint32_t k = 0; args->schedule == TINE_SCHEDULE_STATIC && k < threads; k++) {
-		tine_range part = tine_distribute(count, threads, k);
-		size_t most = args->grain ? args->grain : part.end - part.begin;
-
-		for (size_t at = part.begin; at < part.end;) {
-			size_t next = part.end - at < most ? part.end : at + most;
-
-			args->body(begin + at, begin + next, args->context);
-			at = next;
-		}
-	}
-	for (size_t at = 0; args->schedule != TINE_SCHEDULE_STATIC && at < count;) {
-		size_t next = count - at < size ? count : at + size;
-
-		args->body(begin + at, begin + next, args->context);
+		args->body(args->begin + at, args->begin + next, args->context);
 		at = next;
 	}
+}
+
+/* ---- parts that are no iterations: more than a region can count, or more than it has shares */
+
+typedef struct parts {
+	const tine_for_args *args;
+	size_t threads; /* STATIC: that many parts; DYNAMIC: one for each call */
+} parts;
+
+static void run_part(const parts *p, size_t number)
+{
+	const tine_for_args *args = p->args;
+	size_t count = args->end - args->begin, grain = args->grain ? args->grain : 1;
+
+	if (args->schedule == TINE_SCHEDULE_STATIC) {
+		tine_range part = tine_distribute(count, p->threads, number);
+		run_pieces(args, part.begin, part.end, args->grain ? args->grain : count);
+	} else {
+		size_t begin = number * grain;
+		run_pieces(args, begin, count - begin < grain ? count : begin + grain, grain);
+	}
+}
+
+static void run_parts(size_t begin, size_t end, void *context)
+{
+	for (size_t i = begin; i < end; i++)
+		run_part(context, i);
+}
+
+static bool needs_parts(const tine_for_args *args, size_t threads)
+{
+	size_t count = args->end - args->begin;
+
+	return (args->schedule == TINE_SCHEDULE_STATIC &&
+		(count > COUNT_MAX || threads > TINI_SHARES_MAX)) ||
+	       (args->schedule == TINE_SCHEDULE_DYNAMIC && args->grain > 1 && count > COUNT_MAX);
+}
+
+static int run_in_parts(const tine_for_args *args, size_t threads)
+{
+	size_t count = args->end - args->begin, grain = args->grain ? args->grain : 1;
+	parts p = {args, threads};
+
+	return tine_for(0,
+			args->schedule == TINE_SCHEDULE_STATIC ? tini_min(threads, count)
+							       : (count - 1) / grain + 1,
+			run_parts, &p, .schedule = TINE_SCHEDULE_DYNAMIC, .threads = args->threads);
+}
+
+/* ---- here */
+
+/* In the caller alone, in the calls that the schedule promises. */
+static void run_alone(const tine_for_args *args, size_t threads)
+{
+	size_t count = args->end - args->begin;
+	parts p = {args, threads};
+
+	if (args->schedule == TINE_SCHEDULE_STATIC)
+		run_parts(0, tini_min(threads, count), &p);
+	else
+		run_pieces(args, 0, count,
+			   args->schedule != TINE_SCHEDULE_DYNAMIC ? count
+			   : args->grain                           ? args->grain
+								   : 1);
 }
 
 static void run_and_learn(const tine_for_args *args, size_t begin, size_t end)
@@ -83,9 +132,9 @@ static bool estimate(const tine_for_args *args, tini_region_plan *plan)
 	if (plan->schedule != TINE_SCHEDULE_AUTO)
 		return true;
 	plan->wake = all >= COLD_NS;
-	plan->take = all <= TARGET_NS    ? plan->count
-		     : cost >= TARGET_NS ? 1
-					 : (uint32_t)(TARGET_NS / cost);
+	plan->take = all <= TINI_TARGET_NS    ? plan->count
+		     : cost >= TINI_TARGET_NS ? 1
+					      : (uint32_t)(TINI_TARGET_NS / cost);
 	return all >= (is_hot ? HOT_NS : COLD_NS);
 }
 
@@ -123,9 +172,9 @@ static tini_worker *company(const tine_for_args *args, uint32_t threads)
 	    (args->grain >= count && args->schedule != TINE_SCHEDULE_STATIC))
 		return NULL;
 	tini_worker *worker = tini_worker_get();
-	if (!worker || worker->level == TINI_LEVELS)
+	if (!worker || atomic_load_explicit(&worker->level, memory_order_relaxed) == TINI_LEVELS)
 		return NULL;
-	tini_team_retry(threads - 1);
+	tini_team_retry((uint32_t)tini_min(threads, count) - 1);
 	return atomic_load(&tini_the_team.helpers) > 0 ? worker : NULL;
 }
 
@@ -135,8 +184,10 @@ static int run_here(const tine_for_args *args)
 	tini_worker *worker = company(args, threads);
 	int rc = 0;
 
+	if (worker && needs_parts(args, threads))
+		return run_in_parts(args, threads);
 	if (!worker)
-		run_alone(args, args->begin, args->end, threads);
+		run_alone(args, threads);
 	for (size_t at = args->begin, next; worker && rc == 0 && at < args->end; at = next) {
 		next = args->end - at > COUNT_MAX ? at + COUNT_MAX : args->end;
 		rc = run_shared(args, worker, at, next, threads);

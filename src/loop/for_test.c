@@ -3,6 +3,7 @@
 #include "kit/kit.h"
 
 #include <dlfcn.h>
+#include <limits.h>
 #include <pthread.h>
 #include <semaphore.h>
 #include <stdlib.h>
@@ -176,6 +177,70 @@ static void test_huge(void **state)
 				  .schedule = TINE_SCHEDULE_GUIDED, .grain = (size_t)1 << 30),
 			 0);
 	assert_int_equal(sum, huge);
+}
+
+/* The promises of the schedules hold beyond what a region counts, and for more threads than it has
+ * shares. */
+typedef struct lengths {
+	_Atomic size_t calls, other, sum;
+	size_t expected;
+} lengths;
+
+static void note_length(size_t begin, size_t end, void *context)
+{
+	lengths *l = context;
+
+	l->calls++;
+	l->other += end - begin != l->expected;
+	l->sum += end - begin;
+}
+
+static void test_huge_calls(void **state)
+{
+	static const size_t grains[] = {1000000, (size_t)1 << 31, (size_t)3000000000};
+	size_t count = (size_t)3 << 31;
+
+	(void)state;
+	for (int g = 0; g < 3; g++) {
+		lengths l = {.expected = grains[g]};
+		assert_int_equal(tine_for(7, 7 + count, note_length, &l, .grain = grains[g],
+					  .schedule = TINE_SCHEDULE_DYNAMIC),
+				 0);
+		assert_int_equal(l.sum, count);
+		assert_int_equal(l.other, count % grains[g] != 0);
+	}
+	for (int threads = 1; threads < 4; threads++) {
+		lengths l = {.expected = count / (size_t)threads};
+		assert_int_equal(tine_for(7, 7 + count, note_length, &l, .threads = threads,
+					  .schedule = TINE_SCHEDULE_STATIC),
+				 0);
+		assert_int_equal(l.sum, count);
+		assert_int_equal(l.calls, threads);
+		assert_int_equal(l.other, 0);
+	}
+}
+
+static void test_many_parts(void **state)
+{
+	lengths few = {.expected = 1}, grainy = {.expected = 250};
+
+	(void)state;
+	assert_int_equal(tine_for(0, 3, note_length, &few, .threads = INT_MAX,
+				  .schedule = TINE_SCHEDULE_STATIC),
+			 0);
+	assert_true(few.calls == 3 && few.other == 0);
+	/* the grain does not make fewer parts */
+	assert_int_equal(tine_for(0, 1000, note_length, &grainy, .threads = 4, .grain = 900,
+				  .schedule = TINE_SCHEDULE_STATIC),
+			 0);
+	assert_true(grainy.calls == 4 && grainy.other == 0);
+#ifndef __SANITIZE_THREAD__
+	lengths many = {.expected = 3};
+	assert_int_equal(tine_for(0, 1800, note_length, &many, .threads = 600,
+				  .schedule = TINE_SCHEDULE_STATIC),
+			 0);
+	assert_true(many.calls == 600 && many.other == 0);
+#endif
 }
 
 /* ---- nesting */
@@ -493,6 +558,7 @@ int main(void)
 		cmocka_unit_test(test_static_parts),
 		cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_huge),
+		cmocka_unit_test(test_huge_calls),
 		cmocka_unit_test(test_nested),
 		cmocka_unit_test(test_ten_thousand_levels),
 		cmocka_unit_test(test_limit_is_inherited),
@@ -502,6 +568,7 @@ int main(void)
 		cmocka_unit_test(test_fair_share),
 		cmocka_unit_test(test_body_that_waits),
 		cmocka_unit_test(test_beside_openmp),
+		cmocka_unit_test(test_many_parts), /* last: it starts many threads */
 	};
 
 	tine_set_num_threads(4);

@@ -7,9 +7,9 @@
  *     word[2]  the process that spawned last: 1 + its generation
  *
  * The owner counts with plain stores, so that spawning and running a task oneself takes no atomic
- * step.  Tasks are open while both counts together are not zero, modulo 2^32.  `steps` changes with
- * each store of word[0]: who reads it twice alike has read word[1] at a moment at which word[0] had
- * this value.
+ * step.  Tasks are open while both counts together are not zero, modulo 2^32.  word[0] grows with
+ * each store: who reads it twice alike has read word[1] at a moment at which word[0] had this
+ * value.
  */
 #ifndef TINI_LOOP_GROUP_H
 #define TINI_LOOP_GROUP_H

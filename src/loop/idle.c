@@ -20,8 +20,6 @@
 #include "loop/group.h"
 #include "loop/team.h"
 
-#include <unistd.h>
-
 enum {
 	SPIN_NS = 30000,
 	SPIN_TURNS = 32, /* between two looks at the clock */
@@ -216,7 +214,7 @@ static void run_all(tini_worker *worker, const tini_task *first)
 	tini_task task = *first;
 
 	do {
-		tini_run_stolen(worker, &task);
+		tini_run_stolen(worker, &task, 0);
 	} while (tini_deque_pop(&worker->deque, &task));
 }
 

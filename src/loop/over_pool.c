@@ -55,7 +55,7 @@ static int run_part(const void *arg, void *result)
 /* Iterations of the next part, with `left` of them left. */
 static size_t part_size(const tine_for_args *args, size_t left, size_t workers)
 {
-	size_t count = args->end - args->begin, grain = args->grain ? args->grain : 1, size = grain;
+	size_t count = args->end - args->begin, grain = args->grain ? args->grain : 1, size;
 
 	if (args->schedule == TINE_SCHEDULE_GUIDED)
 		size = tini_max(grain, left / (2 * workers));

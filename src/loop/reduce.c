@@ -78,9 +78,8 @@ static void reduce_timed(tini_reduction *r, size_t first, size_t leaves, void *i
 	int64_t before = tini_clock_now();
 
 	tini_reduce_alone(r, first, leaves, into);
-	/* Figures: they pair with nothing. */
+	/* A figure: it pairs with nothing. */
 	atomic_fetch_add_explicit(&r->spent, tini_clock_now() - before, memory_order_relaxed);
-	atomic_fetch_add_explicit(&r->done, (int64_t)leaves, memory_order_relaxed);
 }
 
 /* ---- several */

@@ -20,9 +20,9 @@ typedef struct tini_reduction {
 	void *context;
 	const void *identity; /* NULL: zeros */
 	size_t begin, end, grain, size;
-	size_t alone;       /* nodes of at most so many leaves are computed by one thread */
-	_Atomic int failed; /* 0, or the code */
-	_Atomic int64_t spent, done;
+	size_t alone;          /* nodes of at most so many leaves are computed by one thread */
+	_Atomic int failed;    /* 0, or the code */
+	_Atomic int64_t spent; /* ns in blocks, all threads together */
 } tini_reduction;
 
 /* Leaves of the left child of a node of `leaves` leaves, at least 2. */

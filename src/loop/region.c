@@ -17,10 +17,7 @@
 
 #include <unistd.h>
 
-enum {
-	TARGET_NS = 20000, /* of a call of the body, where it can be chosen */
-	INVITED = 2,       /* invitations of one thread at a time */
-};
+enum { INVITED = 2 }; /* invitations of one thread at a time */
 
 /* One thread's part in a region. */
 typedef struct part {
@@ -151,10 +148,10 @@ static bool take_from_others(part *p, uint32_t *low, uint32_t *high)
 
 static void adapt(part *p, uint32_t iterations, int64_t took)
 {
-	if (took < TARGET_NS / 2 && iterations >= p->take)
+	if (took < TINI_TARGET_NS / 2 && iterations >= p->take)
 		p->take = p->take > UINT32_MAX / 2 ? UINT32_MAX : p->take * 2;
-	else if (took > INT64_C(2) * TARGET_NS)
-		p->take = max_of(1, (uint32_t)((double)iterations * TARGET_NS / (double)took));
+	else if (took > INT64_C(2) * TINI_TARGET_NS)
+		p->take = max_of(1, (uint32_t)((double)iterations * TINI_TARGET_NS / (double)took));
 }
 
 /* Several regions are open and this one has more than its share of threads: one should leave, and
@@ -306,30 +303,31 @@ static void add_figures(const part *p)
 static void help(part *p)
 {
 	tini_region *region = p->region;
-	int before;
+	tini_worker *worker = p->worker;
 
 	if (!is_left_in(&region->share[p->number]) && !is_left(region))
 		return; /* and call nobody else for it */
-	before = tini_threads_limit_here((int)region->limit);
-	tini_child_swap_thread_limit(1); /* OpenMP inside the body has this core */
+	uint32_t limit = atomic_load_explicit(&worker->limit, memory_order_relaxed);
+	int threads = tini_threads_limit_here((int)region->limit);
+	int openmp = tini_child_swap_thread_limit(1); /* OpenMP inside the body has this core */
+	atomic_store_explicit(&worker->limit, region->limit, memory_order_relaxed);
 	invite(p, true);
 	offer(p);
-	switch (do_iterations(p)) {
-	case FORKED: /* a child that the body has forked: the loop is its parent's */
-		if (p->worker->is_helper)
-			_exit(0);
-		return;
-	case LEFT_EARLY:
-		atomic_fetch_sub_explicit(&region->inside, 1, memory_order_relaxed); /* a figure */
-		break;
-	case ALL_DONE:
-		break;
+	outcome end = do_iterations(p);
+	if (end == FORKED && worker->is_helper)
+		_exit(0);      /* a child that the body has forked: the loop is its parent's */
+	if (end == LEFT_EARLY) /* a figure */
+		atomic_fetch_sub_explicit(&region->inside, 1, memory_order_relaxed);
+	if (end != FORKED) {
+		take_back_offer(p);
+		uninvite(p);
+		if (region->schedule != TINE_SCHEDULE_STATIC)
+			add_figures(p);
 	}
-	take_back_offer(p);
-	uninvite(p);
-	if (region->schedule != TINE_SCHEDULE_STATIC)
-		add_figures(p);
-	tini_threads_limit_here(before);
+	atomic_store_explicit(&worker->limit, limit, memory_order_relaxed);
+	tini_threads_limit_here(threads);
+	if (openmp > 1 && !worker->is_helper) /* a thread of the program, which waits for tasks */
+		tini_child_limit_thread(openmp);
 }
 
 /* Who has invited has counted us already. */
@@ -339,7 +337,7 @@ static void help_invited(void *arg)
 	part p = {.region = region, .worker = tini_worker_here};
 
 	/* All lines at once: to look at, to take, and for the end. */
-	tini_prefetch_to_write(&region->share[p.worker->number + 1]);
+	tini_prefetch_to_write(&region->share[(p.worker->number + 1) % TINI_SHARES_MAX]);
 	tini_prefetch_to_write(&region->group);
 	p.take = region->take;
 	if (find_share(&p)) {
@@ -385,10 +383,22 @@ static void set_shares(tini_region *region, uint32_t count)
 	}
 }
 
+/* Only its own thread changes it. */
+static uint32_t level_of(const tini_worker *worker)
+{
+	return atomic_load_explicit(&worker->level, memory_order_relaxed);
+}
+
+static void set_level(tini_worker *worker, uint32_t level)
+{
+	atomic_store_explicit(&worker->level, level, memory_order_relaxed);
+}
+
 static tini_region *region_open(tini_worker *worker, const tini_region_plan *plan)
 {
-	tini_region *region = &worker->region[worker->level];
-	uint32_t grain = plan->grain ? plan->grain : 1, calls = (plan->count - 1) / grain + 1;
+	tini_region *region = &worker->region[level_of(worker)];
+	uint32_t grain = plan->grain && plan->schedule != TINE_SCHEDULE_STATIC ? plan->grain : 1;
+	uint32_t calls = (plan->count - 1) / grain + 1;
 	uint32_t shares = plan->threads < TINI_SHARES_MAX ? plan->threads : TINI_SHARES_MAX;
 
 	region->body = plan->body;
@@ -396,7 +406,7 @@ static tini_region *region_open(tini_worker *worker, const tini_region_plan *pla
 	region->begin = plan->begin;
 	region->grain = plan->grain;
 	region->take = plan->take ? plan->take : 1;
-	worker->level++;
+	set_level(worker, level_of(worker) + 1);
 	region->schedule = (uint8_t)plan->schedule;
 	region->shares = (uint16_t)(shares < calls ? shares : calls);
 	region->in_order = plan->in_order;
@@ -408,19 +418,19 @@ static tini_region *region_open(tini_worker *worker, const tini_region_plan *pla
 	atomic_store_explicit(&region->spent, 0, memory_order_relaxed);
 	atomic_store_explicit(&region->done, 0, memory_order_relaxed);
 	set_shares(region, plan->count);
-	atomic_store_explicit(&worker->limit, plan->threads, memory_order_relaxed);
 	return region;
 }
 
 static void region_close(tini_worker *worker)
 {
-	if (--worker->level == 0)
+	set_level(worker, level_of(worker) - 1);
+	if (level_of(worker) == 0)
 		atomic_fetch_sub_explicit(&tini_the_team.open, 1, memory_order_relaxed);
 }
 
 static int forked_off(tini_worker *worker, uint32_t level)
 {
-	worker->level = level; /* `open` was set to 0 by the fork */
+	set_level(worker, level); /* `open` was set to 0 by the fork */
 	return TINI_FAIL(TINE_ESTATE,
 			 "tine_for: this process was forked inside the loop's body: the rest of "
 			 "the loop is its parent's");
@@ -448,7 +458,7 @@ static outcome run_as_caller(part *p, bool wake)
 
 	invite(p, wake);
 	offer(p);
-	if (p->worker->level == 1)
+	if (level_of(p->worker) == 1)
 		atomic_fetch_add_explicit(&tini_the_team.open, 1,
 					  memory_order_relaxed); /* a figure */
 	while ((end = do_iterations(p)) != FORKED) {
@@ -462,14 +472,17 @@ static outcome run_as_caller(part *p, bool wake)
 
 int tini_region_run(tini_worker *worker, tini_region_plan *plan)
 {
-	uint32_t level = worker->level;
+	uint32_t level = level_of(worker);
+	uint32_t limit = atomic_load_explicit(&worker->limit, memory_order_relaxed);
 	/* OpenMP inside the body, that of a BLAS for one, would take the helpers' cores. */
 	int openmp = tini_child_swap_thread_limit(1);
 
 	tini_invite_soon();
 	tini_region *region = region_open(worker, plan);
 	part p = {.region = region, .worker = worker, .take = region->take, .is_caller = true};
+	atomic_store_explicit(&worker->limit, plan->threads, memory_order_relaxed);
 	outcome end = run_as_caller(&p, plan->wake);
+	atomic_store_explicit(&worker->limit, limit, memory_order_relaxed);
 	if (openmp > 1)
 		tini_child_limit_thread(openmp);
 	if (end == FORKED || has_forked(region)) /* in the body, or in what was run while waiting */

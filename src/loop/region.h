@@ -18,7 +18,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { TINI_SHARES_MAX = 512 };
+enum {
+	TINI_SHARES_MAX = 512,
+	TINI_TARGET_NS = 20000, /* of a call of the body, where it can be chosen */
+};
 
 typedef struct tini_share {
 	_Alignas(64) _Atomic uint64_t range;

@@ -6,7 +6,7 @@
  * of this group (leapfrogging): the newest of its own deque first, then the oldest of others'.  So
  * nothing unrelated runs on top of a waiting task, which might hold a lock; and a thread's stack is
  * no deeper than the tree of tasks.  The rule is broken where nothing else would ever happen: when
- * every helper sleeps or waits itself, one who waits runs any task that it has spawned.
+ * no other thread works on anything, one who waits runs any task that it has spawned.
  */
 #include "base/clock.h"
 #include "base/error.h"
@@ -31,21 +31,24 @@ static COLD void leave_stray_child(const tini_worker *worker)
 		_exit(0);
 }
 
+/* The group of the running task, which only this thread changes. */
+static inline tine_group *enter(tini_worker *worker, tine_group *group)
+{
+	tine_group *before = atomic_load_explicit(&worker->group, memory_order_relaxed);
+
+	atomic_store_explicit(&worker->group, group, memory_order_relaxed);
+	return before;
+}
+
 static inline void run_popped(tini_worker *worker, const tini_task *task)
 {
-	tine_group *group = worker->group;
+	tine_group *before = enter(worker, task->group);
 
-	worker->group = task->group;
 	task->fn(task->arg);
 	if (worker->is_helper)
 		leave_stray_child(worker);
-	worker->group = group;
+	enter(worker, before);
 	tini_group_end(worker, task->group, 1);
-}
-
-void tini_run_popped(tini_worker *worker, const tini_task *task)
-{
-	run_popped(worker, task);
 }
 
 COLD void tini_group_end_afar(tine_group *group, uint32_t count)
@@ -59,7 +62,7 @@ COLD void tini_group_end_afar(tine_group *group, uint32_t count)
 		tini_futex->wake((_Atomic uint32_t *)others, INT32_MAX);
 }
 
-/* The newest entry of our own deque is one to run for this group. */
+/* The newest entry of our own deque is of this group, or was spawned in a stolen task of it. */
 static inline bool newest_fits(tini_worker *worker, const tine_group *group)
 {
 	int64_t bottom = tini_deque_bottom(&worker->deque);
@@ -70,24 +73,31 @@ static inline bool newest_fits(tini_worker *worker, const tine_group *group)
 		atomic_load_explicit(&entry->root, memory_order_relaxed) == group);
 }
 
-/* And those of the same group that were stolen with it: the group is told once for all of them. */
-void tini_run_stolen(tini_worker *worker, const tini_task *first)
+/* One above `base` is of this very group. */
+static bool next_is_of(tini_worker *worker, const tine_group *group, int64_t base)
 {
-	tine_group *before = worker->group, *root = worker->root, *group = first->group;
+	int64_t bottom = tini_deque_bottom(&worker->deque);
+
+	return bottom > base &&
+	       atomic_load_explicit(&tini_deque_at(&worker->deque, bottom - 1)->group,
+				    memory_order_relaxed) == group;
+}
+
+/* The group is told once for all that were stolen with the first. */
+void tini_run_stolen(tini_worker *worker, const tini_task *first, int64_t base)
+{
+	tine_group *root = worker->root, *group = first->group, *before = enter(worker, group);
 	tini_task task = *first;
 	uint32_t ended = 0;
 
-	worker->group = worker->root = group;
+	worker->root = group;
 	do {
 		task.fn(task.arg);
 		if (worker->is_helper)
 			leave_stray_child(worker);
-		if (task.group == group)
-			ended++;
-		else
-			tini_group_end(worker, task.group, 1);
-	} while (newest_fits(worker, group) && tini_deque_pop(&worker->deque, &task));
-	worker->group = before;
+		ended++;
+	} while (next_is_of(worker, group, base) && tini_deque_pop(&worker->deque, &task));
+	enter(worker, before);
 	worker->root = root;
 	tini_group_end(worker, group, ended);
 }
@@ -154,6 +164,14 @@ static COLD int forked_away(tine_group *group, const char *call)
 			 call);
 }
 
+static void run_at_once(tini_worker *worker, tine_group *group, void (*fn)(void *arg), void *arg)
+{
+	tine_group *before = enter(worker, group);
+
+	fn(arg);
+	enter(worker, before);
+}
+
 /* The group, the thread or their number is new here. */
 static COLD int spawn_first(tine_group *group, void (*fn)(void *arg), void *arg)
 {
@@ -171,8 +189,10 @@ static COLD int spawn_first(tine_group *group, void (*fn)(void *arg), void *arg)
 		atomic_store_explicit(&worker->limit, (uint32_t)threads, memory_order_relaxed);
 		worker->ready_for = threads;
 	}
-	if (!worker || threads == 1 || !group_push(worker, group, fn, arg))
+	if (!worker)
 		fn(arg);
+	else if (threads == 1 || !group_push(worker, group, fn, arg))
+		run_at_once(worker, group, fn, arg);
 	return 0;
 }
 
@@ -184,7 +204,7 @@ int tine_spawn(tine_group *group, void (*fn)(void *arg), void *arg)
 	    atomic_load_explicit(tini_group_word(group, 2), memory_order_relaxed) != stamp_here())
 		return spawn_first(group, fn, arg);
 	if (worker->ready_for == 1 || !group_push(worker, group, fn, arg))
-		fn(arg);
+		run_at_once(worker, group, fn, arg);
 	return 0;
 }
 
@@ -199,7 +219,7 @@ static bool steal_for(tini_worker *worker, const tine_group *group)
 		tini_worker *victim = tini_team_at((from + i) % size);
 
 		if (victim && tini_deque_steal(&victim->deque, group, &task)) {
-			tini_run_stolen(worker, &task);
+			tini_run_stolen(worker, &task, tini_deque_bottom(&worker->deque));
 			return true;
 		}
 	}
@@ -230,8 +250,11 @@ static bool run_buried(tini_worker *worker, const tine_group *group)
 		if (!found)
 			aside[n++] = task;
 	}
+	bool hidden = n > 0;
 	while (n > 0)
 		tini_deque_push(&worker->deque, &aside[--n]); /* where there was room before */
+	if (hidden && atomic_load(&tini_the_team.asleep) != 0)
+		call_for_help(worker); /* who has just looked has not seen them */
 	if (found)
 		run_popped(worker, &task);
 	return found;
@@ -243,18 +266,36 @@ static bool run_one(tini_worker *worker, const tine_group *group)
 	return run_own(worker, group) || run_buried(worker, group) || steal_for(worker, group);
 }
 
-/* Every helper sleeps or waits for tasks. */
-static bool nobody_works(void)
+/* This thread of the team, or of the program, does something, or will do what it has in hand. */
+static bool works(tini_worker *worker)
 {
-	return atomic_load(&tini_the_team.asleep) + atomic_load(&tini_the_team.napping) >=
-	       atomic_load(&tini_the_team.helpers);
+	if (atomic_load(&worker->napping))
+		return false;
+	if (worker->is_helper)
+		return atomic_load(&worker->mail) == TINI_AWAY;
+	return atomic_load(&worker->used) &&
+	       (atomic_load(&worker->group) || atomic_load(&worker->level) > 0 ||
+		tini_deque_length(&worker->deque) > 0);
+}
+
+static bool nobody_else_works(const tini_worker *worker)
+{
+	uint32_t size = tini_team_size();
+
+	for (uint32_t i = 0; i < size; i++) {
+		tini_worker *other = tini_team_at(i);
+
+		if (other && other != worker && works(other))
+			return false;
+	}
+	return true;
 }
 
 static bool run_any_of_mine(tini_worker *worker)
 {
 	tini_task task;
 
-	if (!nobody_works() || !tini_deque_pop(&worker->deque, &task))
+	if (!nobody_else_works(worker) || !tini_deque_pop(&worker->deque, &task))
 		return false;
 	run_popped(worker, &task);
 	return true;
@@ -299,10 +340,9 @@ void tini_group_join(tini_worker *worker, tine_group *group)
 			ns = NAP_NS;
 			continue;
 		}
-		/* A figure for nobody_works(). */
-		atomic_fetch_add(&tini_the_team.napping, worker->is_helper);
+		atomic_store(&worker->napping, true);
 		nap(group, ns);
-		atomic_fetch_sub(&tini_the_team.napping, worker->is_helper);
+		atomic_store(&worker->napping, false);
 		if (ns > NAP_NS && run_any_of_mine(worker))
 			continue;
 		ns = ns < NAP_MAX_NS ? ns * 2 : NAP_MAX_NS;
@@ -314,6 +354,10 @@ static COLD int wait_long(tini_worker *worker, tine_group *group)
 {
 	if (!group)
 		return TINI_FAIL(TINE_EINVAL, "tine_group_wait: group is NULL");
+	if (worker && atomic_load(&worker->group) == group)
+		return TINI_FAIL(TINE_EDEADLOCK,
+				 "tine_group_wait: called by a task of the group, which would wait "
+				 "for itself");
 	if (!tini_group_is_open(group))
 		return 0;
 	if (atomic_load(tini_group_word(group, 2)) != stamp_here())
@@ -324,10 +368,6 @@ static COLD int wait_long(tini_worker *worker, tine_group *group)
 		nap(group, NAP_NS);
 	if (!worker)
 		return 0;
-	if (worker->group == group)
-		return TINI_FAIL(TINE_EDEADLOCK,
-				 "tine_group_wait: called by a task of the group, which would wait "
-				 "for itself");
 	tini_group_join(worker, group);
 	return tini_group_is_open(group) ? forked_away(group, "tine_group_wait") : 0;
 }
@@ -336,7 +376,9 @@ int tine_group_wait(tine_group *group)
 {
 	tini_worker *worker = tini_worker_here;
 
-	if (!group || !worker || worker->group == group || !tini_group_is_mine(worker, group) ||
+	if (!group || !worker ||
+	    atomic_load_explicit(&worker->group, memory_order_relaxed) == group ||
+	    !tini_group_is_mine(worker, group) ||
 	    atomic_load_explicit(tini_group_word(group, 2), memory_order_relaxed) != stamp_here())
 		return wait_long(worker, group);
 	do {

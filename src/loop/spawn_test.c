@@ -347,6 +347,96 @@ static void test_nobody_sleeps_on_tasks(void **state)
 	tine_set_num_threads(4);
 }
 
+/* ---- a stolen task that leaves a task of another group behind */
+
+static tine_group left_in;
+static _Atomic int started, released;
+static int wait_for_own, wait_for_others;
+
+static void left_behind(void *arg)
+{
+	for (int i = 0; i < 5000 && !released; i++) /* until the other group was waited for */
+		nanosleep(&(struct timespec){0, 1000000}, NULL);
+	wait_for_own = tine_group_wait(&left_in);
+	wait_for_others = tine_group_wait(arg);
+}
+
+static void leave_behind(void *arg)
+{
+	started = 1;
+	tine_spawn(&left_in, left_behind, arg);
+}
+
+static void test_stolen_task_leaves_a_task(void **state)
+{
+	static tine_group group;
+
+	(void)state;
+	tine_set_num_threads(2);
+	for (int round = 0; round < 5; round++) {
+		started = released = 0;
+		tine_spawn(&group, leave_behind, &group);
+		while (!started) /* taken by the helper */
+			nanosleep(&(struct timespec){0, 100000}, NULL);
+		assert_int_equal(tine_group_wait(&group), 0);
+		released = 1; /* before what it has left has ended */
+		assert_int_equal(tine_group_wait(&left_in), 0);
+		assert_int_equal(wait_for_own, TINE_EDEADLOCK);
+		assert_int_equal(wait_for_others, 0);
+	}
+	tine_set_num_threads(4);
+}
+
+/* ---- a wait during which only another host works */
+
+static tine_group slow_group;
+static _Atomic int slow_runs, waiter_runs;
+
+static void slow_work(void *arg)
+{
+	(void)arg;
+	slow_runs = 1;
+	nap_ms(60);
+}
+
+static void *slow_host(void *arg)
+{
+	(void)arg;
+	tine_spawn(&slow_group, slow_work, NULL);
+	tine_group_wait(&slow_group);
+	return NULL;
+}
+
+static void wait_for_slow(void *arg)
+{
+	(void)arg;
+	waiter_runs = 1;
+	tine_group_wait(&slow_group);
+}
+
+static void test_hosts_work_too(void **state)
+{
+	tine_group group = {{0}}, other = {{0}};
+	pthread_t thread;
+
+	(void)state;
+	deadlocks = slow_runs = waiter_runs = 0;
+	tine_set_num_threads(2);
+	pthread_create(&thread, NULL, slow_host, NULL);
+	while (!slow_runs) /* by its host or by the helper */
+		nap_ms(1);
+	tine_spawn(&group, wait_for_slow, NULL);
+	nap_ms(5);
+	pthread_mutex_lock(&lock);
+	tine_spawn(&other, locker, NULL);
+	tine_group_wait(&group);
+	pthread_mutex_unlock(&lock);
+	tine_group_wait(&other);
+	pthread_join(thread, NULL);
+	tine_set_num_threads(4);
+	assert_int_equal(deadlocks, 0);
+}
+
 /* ---- deep */
 
 typedef struct chain {
@@ -401,9 +491,14 @@ static void test_refused(void **state)
 	assert_int_equal(tine_spawn(&group, NULL, NULL), TINE_EINVAL);
 	assert_int_equal(tine_group_wait(NULL), TINE_EINVAL);
 	assert_int_equal(tine_group_wait(&group), 0);
-	assert_int_equal(tine_spawn(&group, wait_for_own_group, &group), 0);
-	assert_int_equal(tine_group_wait(&group), 0);
-	assert_int_equal(own_wait, TINE_EDEADLOCK);
+	for (int threads = 1; threads < 3; threads++) {
+		own_wait = 0;
+		tine_threads_push(threads);
+		assert_int_equal(tine_spawn(&group, wait_for_own_group, &group), 0);
+		assert_int_equal(tine_group_wait(&group), 0);
+		tine_threads_pop();
+		assert_int_equal(own_wait, TINE_EDEADLOCK);
+	}
 }
 
 /* The counts of a group are right whoever counts. */
@@ -453,6 +548,8 @@ int main(void)
 		cmocka_unit_test(test_tasks_outlive_their_thread),
 		cmocka_unit_test(test_lock_held_across_a_wait),
 		cmocka_unit_test(test_nobody_sleeps_on_tasks),
+		cmocka_unit_test(test_stolen_task_leaves_a_task),
+		cmocka_unit_test(test_hosts_work_too),
 		cmocka_unit_test(test_ten_thousand_levels),
 		cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_counting),

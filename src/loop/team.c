@@ -14,6 +14,7 @@
 #include <sys/prctl.h>
 
 #define RETRY_NS INT64_C(1000000000) /* after a thread could not be started */
+#define STACK_MAX ((size_t)64 << 20) /* groups that lie deeper are counted by atomic steps */
 
 tini_team tini_the_team;
 _Thread_local tini_worker *tini_worker_here;
@@ -21,7 +22,8 @@ _Thread_local tini_worker *tini_worker_here;
 static pthread_mutex_t growing = PTHREAD_MUTEX_INITIALIZER; /* adding a helper or a host */
 static pthread_key_t host_key;                              /* notices a host's end */
 static bool has_key;
-static int64_t refused_at; /* clock of the last thread that could not be started; 0: never */
+static _Atomic int64_t
+	refused_at; /* clock of the last thread that could not be started; 0: never */
 
 uint32_t tini_team_size(void)
 {
@@ -49,8 +51,11 @@ static void find_stack(tini_worker *worker)
 	if (pthread_getattr_np(pthread_self(), &attr) != 0)
 		return;
 	if (pthread_attr_getstack(&attr, &low, &size) == 0) {
-		worker->stack_low = (uintptr_t)low;
-		worker->stack_size = size;
+		/* An unlimited stack is told to reach down to what is mapped below it, and later to the
+		 * stacks of others. */
+		size_t own = size < STACK_MAX ? size : STACK_MAX;
+		worker->stack_low = (uintptr_t)low + (size - own);
+		worker->stack_size = own;
 	}
 	pthread_attr_destroy(&attr);
 }
@@ -100,11 +105,10 @@ static void after_fork(void)
 	atomic_store(&team->wanted, 0);
 	atomic_store(&team->searching, 0);
 	atomic_store(&team->asleep, 0);
-	atomic_store(&team->napping, 0);
 	atomic_store(&team->open, 0);
 	atomic_store(&team->cpus, 0);
 	atomic_fetch_add(&team->generation, 1);
-	refused_at = 0;
+	atomic_store(&refused_at, 0);
 	if (here && !here->is_helper)
 		here->generation = atomic_load(&team->generation);
 }
@@ -163,7 +167,8 @@ tini_worker *tini_worker_new(void)
 		return NULL;
 	}
 	find_stack(host);
-	host->group = host->root = NULL;
+	atomic_store(&host->group, NULL);
+	host->root = NULL;
 	host->level = 0;
 	host->generation = atomic_load(&tini_the_team.generation);
 	tini_worker_here = host;
@@ -205,7 +210,8 @@ static bool add_helper(void)
 	if (!worker)
 		return false;
 	worker->level = 0;
-	worker->group = worker->root = NULL;
+	atomic_store(&worker->group, NULL);
+	worker->root = NULL;
 	atomic_store(&tini_the_team.helper[number], worker);
 	if (tini_os_thread(NULL, helper_main, worker) != 0)
 		return false; /* the memory stays for the next attempt */
@@ -213,20 +219,31 @@ static bool add_helper(void)
 	return true;
 }
 
+static bool was_refused_lately(void)
+{
+	int64_t moment = atomic_load_explicit(&refused_at, memory_order_relaxed); /* a hint */
+
+	return moment != 0 && tini_clock_now() - moment <= RETRY_NS;
+}
+
 void tini_team_start(uint32_t helpers)
 {
-	if (helpers > TINI_HELPERS_MAX)
-		helpers = TINI_HELPERS_MAX;
-	pthread_mutex_lock(&growing);
-	if (atomic_load(&tini_the_team.wanted) < helpers)
-		atomic_store(&tini_the_team.wanted, helpers);
+	uint32_t wanted = atomic_load(&tini_the_team.wanted);
+
+	while (wanted < helpers &&
+	       !atomic_compare_exchange_weak(&tini_the_team.wanted, &wanted, helpers))
+		continue;
+	if (was_refused_lately())
+		return;
+	/* Before the lock: it asks the dynamic loader, whose lock is held where a library's
+	 * constructor calls us. */
 	tini_child_find_threads();
-	bool may_try = refused_at == 0 || tini_clock_now() - refused_at > RETRY_NS;
+	pthread_mutex_lock(&growing);
 	if (atomic_load(&tini_the_team.cpus) == 0)
 		atomic_store(&tini_the_team.cpus, (uint32_t)tini_cpu_affinity());
-	while (may_try && atomic_load(&tini_the_team.helpers) < helpers)
+	while (atomic_load(&tini_the_team.helpers) < helpers)
 		if (!add_helper()) {
-			refused_at = tini_clock_now();
+			atomic_store(&refused_at, tini_clock_now());
 			break;
 		}
 	pthread_mutex_unlock(&growing);

@@ -38,13 +38,13 @@ typedef struct tini_worker {
 	/* the owner alone writes what follows */
 	_Alignas(64) uintptr_t stack_low; /* of its stack; 0: not known */
 	size_t stack_size;
-	int64_t base;      /* deque entries below it were pushed before the running task began */
-	tine_group *group; /* of the running task; NULL: none */
-	tine_group *root;  /* of the innermost stolen task that runs */
-	uint32_t level;    /* regions that are open here */
-	uint32_t seed;     /* where to look first */
-	int32_t score;     /* whether spinning has paid: see idle.c */
-	uint32_t number;   /* in helper[] or host[] */
+	_Atomic(tine_group *) group; /* of the running task; NULL: none */
+	tine_group *root;            /* of the innermost stolen task that runs */
+	_Atomic uint32_t level;      /* regions that are open here; the same */
+	_Atomic bool napping;        /* waits for a group and has found nothing to do */
+	uint32_t seed;               /* where to look first */
+	int32_t score;               /* whether spinning has paid: see idle.c */
+	uint32_t number;             /* in helper[] or host[] */
 	bool is_helper;
 	_Atomic bool used;      /* a host's: its thread lives */
 	_Atomic uint32_t limit; /* threads that may take its tasks; read by thieves */
@@ -61,7 +61,6 @@ typedef struct tini_team {
 	_Alignas(
 		64) _Atomic int32_t searching; /* may be below 0 for a moment: mail changes first */
 	_Atomic uint32_t asleep;
-	_Atomic uint32_t napping; /* helpers that wait for a group and have nothing to do */
 	_Alignas(64) _Atomic uint32_t open; /* regions at level 0 */
 	_Alignas(64) _Atomic(tini_worker *) helper[TINI_HELPERS_MAX];
 	_Atomic(tini_worker *) host[TINI_HOSTS_MAX];
@@ -84,11 +83,13 @@ static inline tini_worker *tini_worker_get(void)
 void tini_team_start(uint32_t helpers);
 static inline void tini_team_grow(uint32_t helpers)
 {
+	helpers = helpers < TINI_HELPERS_MAX ? helpers : TINI_HELPERS_MAX;
 	if (atomic_load_explicit(&tini_the_team.wanted, memory_order_relaxed) < helpers)
 		tini_team_start(helpers); /* it only grows */
 }
 static inline void tini_team_retry(uint32_t helpers)
 {
+	helpers = helpers < TINI_HELPERS_MAX ? helpers : TINI_HELPERS_MAX;
 	uint32_t wanted = atomic_load_explicit(&tini_the_team.wanted, memory_order_relaxed);
 
 	if (wanted < helpers ||
@@ -116,9 +117,9 @@ bool tini_uninvite(tini_region *region, tini_worker *inviter, int number);
 /* Wake one sleeper below `limit` to search. */
 void tini_wake_searcher(uint32_t limit);
 
-/* Run a task that was taken from the worker's own deque, or from another's; tell its group. */
-void tini_run_popped(tini_worker *worker, const tini_task *task);
-void tini_run_stolen(tini_worker *worker, const tini_task *task);
+/* Run a task that was taken from another's deque, and with it those of its group that lie in the
+ * worker's own above `base`; tell the group. */
+void tini_run_stolen(tini_worker *worker, const tini_task *task, int64_t base);
 
 /* A moment in a spin; false when it has gone on for too long. */
 typedef struct tini_spin {
