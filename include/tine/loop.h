@@ -61,8 +61,8 @@ TINI_DEFAULTS(for)
  * Keywords: see tine_for_args.
  *
  * Each iteration is done exactly once, in no order.  Loops may be nested, called from any number of
- * threads at once, and called from tasks.  What AUTO learns about a body's speed, it learns by the
- * body's address.
+ * threads at once, and called from tasks.  What a body takes is learnt, by its address; where calls
+ * of AUTO or DYNAMIC take 10 us or more, they begin in order of index.
  *
  * With .pool the parts are items of a tine_map(): a crash fails its part, all others are done, and
  * the call returns TINE_EITEMS.  What the body writes must lie in the shared heap.
