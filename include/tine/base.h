@@ -177,9 +177,9 @@ TINE_API int tine_cpu_count(void);
 /*
  * Tell how many threads a parallel call of this thread uses by default.
  *
- * The first that says something: this thread's tine_threads_push(), tine_set_num_threads(),
- * tine_cpu_count() as it was when first asked.  In a pool's worker the last is the pool's
- * .threads_per_worker.
+ * The first that says something: this thread's tine_threads_push(); in a body or a task, where it
+ * has a number of its own, that of the loop or of who has spawned; in a pool's worker its
+ * .threads_per_worker; tine_set_num_threads(); tine_cpu_count() as it was when first asked.
  *
  * Returns: at least 1.
  * Safety:  any thread, a child of fork().

@@ -51,7 +51,7 @@ typedef struct tine_for_args {
 	tine_pool *pool;    /* run on this pool's workers; NULL: on the threads of this process */
 	size_t grain;       /* iterations in a call of the body: see tine_schedule; 0: automatic */
 	tine_schedule schedule; /* how the range is cut: see tine_schedule */
-	int threads; /* at most so many, the caller among them; 0: tine_num_threads(); not with .pool */
+	int threads; /* at most so many, the caller among them; 0: tine_num_threads(); ignored with .pool */
 } tine_for_args;
 TINI_DEFAULTS(for)
 
@@ -76,13 +76,13 @@ TINI_DEFAULTS(for)
  * Cost:    up to 20 us where threads sleep, about 1 us where they do not, some 30 ns where the
  *          loop is too small to share.
  * Errors:  TINE_EINVAL (body is NULL, .schedule is unknown, .threads is negative, or .context is
- *          private with a pool of processes), TINE_ESTATE (see Safety); with .pool, those of
- *          tine_map().  Threads that cannot be started are done without.
+ *          private with a pool of processes), TINE_EVERSION, TINE_ESTATE (see Safety); with .pool,
+ *          those of tine_map().  Threads that cannot be started are done without.
  * Python:  joblib.Parallel(prefer="threads"), numba.prange
  * Since:   0.1
  */
-#define tine_for(begin, end, body, ...) \
-	tine_for_with(TINI_ARGS(tine_for_args, begin, end, body, __VA_ARGS__))
+#define tine_for(begin, end, ...) \
+	tine_for_with(TINI_ARGS(tine_for_args, begin, end, __VA_ARGS__)) /* body, context, keywords */
 TINE_API int tine_for_with(const tine_for_args *args);
 
 typedef struct tine_reduce_args {
@@ -97,7 +97,7 @@ typedef struct tine_reduce_args {
 		*identity; /* result_size bytes that each partial result begins as; NULL: zeros */
 	tine_pool *pool;   /* run on this pool's workers; NULL: on the threads of this process */
 	size_t grain; /* indices in a call of the body, exactly; 0: 1/256 of the range, rounded up */
-	int threads; /* at most so many, the caller among them; 0: tine_num_threads(); not with .pool */
+	int threads; /* at most so many, the caller among them; 0: tine_num_threads(); ignored with .pool */
 } tine_reduce_args;
 TINI_DEFAULTS(reduce)
 
@@ -142,8 +142,9 @@ typedef struct tine_group {
  *
  * group: in and out, zeros at first; fn: not NULL; arg: passed on, must live until fn has returned.
  *
- * It may run before this returns: where there is one thread only, or so many tasks are waiting that
- * another would not help.  So do not hold a lock here that the task wants.  Tasks may spawn, into
+ * It may run before this returns, inside this call: where there is one thread only, or so many tasks
+ * are waiting that another would not help.  A chain of tasks that each spawn the next is then as deep
+ * on the stack as it is long.  So do not hold a lock here that the task wants.  Tasks may spawn, into
  * groups of their own or into this one.
  *
  * Returns: 0 or a code.

@@ -107,13 +107,28 @@ static void run_alone(const tine_for_args *args, size_t threads)
 								   : 1);
 }
 
-static void run_and_learn(const tine_for_args *args, size_t begin, size_t end)
+static void learn(const tine_for_args *args, int64_t ns, size_t iterations)
 {
-	int64_t before = tini_clock_now();
+	tini_cost_learn((const void *)(uintptr_t)args->body, ns, (int64_t)iterations);
+}
 
-	args->body(begin, end, args->context);
-	tini_cost_learn((const void *)(uintptr_t)args->body, tini_clock_now() - before,
-			(int64_t)(end - begin));
+/* Do in the caller what should be over soon; returns where it has come.  It looks at the clock after
+ * a first eighth, because the body may take longer than it did: then the rest is to be shared. */
+static size_t run_here_first(const tine_for_args *args, size_t begin, size_t end)
+{
+	size_t count = end - begin;
+	size_t first = tini_min(tini_max(count / 8, tini_max(args->grain, 1)), count);
+	int64_t start = tini_clock_now();
+
+	args->body(begin, begin + first, args->context);
+	int64_t took = tini_clock_now() - start;
+	if (first == count || (double)took / (double)first * (double)(count - first) >= COLD_NS) {
+		learn(args, took, first);
+		return begin + first;
+	}
+	args->body(begin + first, end, args->context);
+	learn(args, tini_clock_now() - start, count);
+	return end;
 }
 
 /* What is known of the body, for the schedules that may choose; false: the loop is not worth
@@ -154,12 +169,16 @@ static int run_shared(const tine_for_args *args, tini_worker *worker, size_t beg
 	if (plan.schedule == TINE_SCHEDULE_DYNAMIC && plan.grain == 0)
 		plan.grain = 1;
 	if (plan.schedule != TINE_SCHEDULE_STATIC && !estimate(args, &plan)) {
-		run_and_learn(args, begin, end);
-		return 0;
+		plan.begin = run_here_first(args, begin, end);
+		if (plan.begin == end)
+			return 0;
+		plan.count = (uint32_t)(end - plan.begin);
+		plan.take = 1;
+		plan.wake = true;
 	}
 	int rc = tini_region_run(worker, &plan);
 	if (rc == 0 && plan.schedule != TINE_SCHEDULE_STATIC)
-		tini_cost_learn((const void *)(uintptr_t)args->body, plan.spent, plan.done);
+		learn(args, plan.spent, (size_t)plan.done);
 	return rc;
 }
 

@@ -465,6 +465,31 @@ static void test_body_that_waits(void **state)
 	}
 }
 
+/* A body that is quick at first and slow later: the rest of the loop is shared all the same. */
+static _Atomic int slow_for_once, elsewhere;
+
+static void quick_or_slow(size_t begin, size_t end, void *context)
+{
+	elsewhere += !pthread_equal(*(pthread_t *)context, pthread_self());
+	if (slow_for_once)
+		nanosleep(&(struct timespec){0, (long)(end - begin) * 3000000}, NULL);
+}
+
+static void test_quick_then_slow(void **state)
+{
+	pthread_t self = pthread_self();
+
+	(void)state;
+	slow_for_once = elsewhere = 0;
+	for (int i = 0; i < 20; i++)
+		tine_for(0, 16, quick_or_slow, &self);
+	elsewhere = 0;
+	slow_for_once = 1;
+	tine_for(0, 16, quick_or_slow, &self);
+	assert_true(elsewhere > 0);
+	slow_for_once = 0;
+}
+
 /* ---- beside OpenMP */
 
 static int (*openmp_threads)(void);
@@ -567,6 +592,7 @@ int main(void)
 		cmocka_unit_test(test_hosts_come_and_go),
 		cmocka_unit_test(test_fair_share),
 		cmocka_unit_test(test_body_that_waits),
+		cmocka_unit_test(test_quick_then_slow),
 		cmocka_unit_test(test_beside_openmp),
 		cmocka_unit_test(test_many_parts), /* last: it starts many threads */
 	};

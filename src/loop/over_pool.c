@@ -92,6 +92,7 @@ int tini_for_over_pool(const tine_for_args *args)
 {
 	int rc = check_pool(args->pool, args->context, "tine_for");
 	tine_failure failure;
+	size_t failed;
 
 	if (rc != 0)
 		return rc;
@@ -102,11 +103,13 @@ int tini_for_over_pool(const tine_for_args *args)
 	cut(args, workers, parts);
 	rc = tine_map(args->pool, run_part, parts, n, sizeof *parts, NULL,
 		      .chunk = args->schedule == TINE_SCHEDULE_DYNAMIC ? 0 : 1,
-		      .failures = &failure, .max_failures = 1);
+		      .failures = &failure, .max_failures = 1, .failure_count = &failed);
 	if (rc == TINE_EITEMS)
-		rc = TINI_FAIL(rc, "tine_for: iterations %zu to %zu: %.240s",
-			       parts[failure.index].begin, parts[failure.index].end - 1,
-			       failure.text);
+		rc = TINI_FAIL(
+			rc,
+			"tine_for: %zu of %zu parts failed; first: iterations %zu to %zu: %.240s",
+			failed, n, parts[failure.index].begin, parts[failure.index].end - 1,
+			failure.text);
 	tine_shared_free(parts);
 	return rc;
 }

@@ -160,7 +160,7 @@ static COLD int forked_away(tine_group *group, const char *call)
 	*group = (tine_group){{0}};
 	return TINI_FAIL(TINE_ESTATE,
 			 "%s: the tasks of this group were spawned before this process was forked: "
-			 "they are the parent's",
+			 "they are the parent's (or the group was not zeros at first)",
 			 call);
 }
 
