@@ -86,6 +86,7 @@ int ends_host(void *repeats); /* for kit_run(): in a process that has no heap ye
 
 /* inside.c: what only the library's internals tell */
 void inside_dump(tine_pool *pool);
+bool inside_any_asleep(tine_pool *pool); /* does a worker of it sleep now? */
 void inside_set_hook(void (*hook)(const char *name));
 const char *inside_check_heap(void); /* NULL: it is whole */
 

@@ -132,6 +132,14 @@ void inside_dump(tine_pool *pool)
 		dump_job(pool, i, &said);
 }
 
+bool inside_any_asleep(tine_pool *pool)
+{
+	for (int word = 0; word <= pool->slots / 64; word++)
+		if (atomic_load(&pool->asleep[word]) != 0)
+			return true;
+	return false;
+}
+
 void inside_set_hook(void (*hook)(const char *name))
 {
 	tini_kill_hook = hook;
