@@ -281,8 +281,8 @@ static void deeper(size_t begin, size_t end, void *context)
 	(void)end;
 }
 
-#ifdef __SANITIZE_THREAD__
-enum { LEVELS = 300 }; /* it walks the whole stack at each atomic step */
+#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
+enum { LEVELS = 300 }; /* they walk the whole stack at each atomic step, or make frames large */
 #else
 enum { LEVELS = 10000 };
 #endif

@@ -457,8 +457,8 @@ static void go_deeper(void *arg)
 	tine_group_wait(&group);
 }
 
-#ifdef __SANITIZE_THREAD__
-enum { LEVELS = 300 }; /* it walks the whole stack at each atomic step */
+#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
+enum { LEVELS = 300 }; /* they walk the whole stack at each atomic step, or make frames large */
 #else
 enum { LEVELS = 10000 };
 #endif
