@@ -3,7 +3,7 @@
  * tine_for(): whether a loop is shared, and in what pieces.
  *
  * AUTO shares a loop whose body it does not know, and learns what an iteration takes; from then on
- * a loop that would be over before a helper could come stays with the caller, in one call.
+ * a loop that would be over before a helper could come stays with the caller, in two calls.
  */
 #include "base/checked.h"
 #include "base/clock.h"

@@ -134,14 +134,13 @@ void tini_invite_soon(void)
 		tini_prefetch_to_write(&helper->mail);
 }
 
-bool tini_uninvite(tini_region *region, tini_worker *inviter, int number)
+void tini_uninvite(tini_region *region, tini_worker *inviter, int number)
 {
 	if (number < 0 || !change_mail(atomic_load(&tini_the_team.helper[number]),
 				       (uint64_t)(uintptr_t)region, TINI_SEARCHING))
-		return false;
+		return;
 	atomic_fetch_sub_explicit(&region->inside, 1, memory_order_relaxed);
 	tini_group_end(inviter, &region->group, 1);
-	return true;
 }
 
 void tini_wake_searcher(uint32_t limit)

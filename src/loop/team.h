@@ -111,8 +111,8 @@ int tini_invite(tini_region *region, tini_worker *inviter, uint32_t limit, bool 
 /* A caller is going to: the line that it will change may be on its way meanwhile. */
 void tini_invite_soon(void);
 
-/* Take it back unless it was accepted; true: it was taken back. */
-bool tini_uninvite(tini_region *region, tini_worker *inviter, int number);
+/* Take it back unless it was accepted. */
+void tini_uninvite(tini_region *region, tini_worker *inviter, int number);
 
 /* Wake one sleeper below `limit` to search. */
 void tini_wake_searcher(uint32_t limit);

@@ -397,6 +397,26 @@ void tini_job_end_unclaimed(tini_job *job, unsigned owner)
 	tini_job_try_end(job);
 }
 
+bool tini_job_look_at(tine_pool *pool, tini_job *job)
+{
+	atomic_store(&pool->looked_at, (uint64_t)job->index + 1);
+	return tini_job_is(job, TINI_JOB_RUNNING);
+}
+
+void tini_jobs_abort_all(tine_pool *pool, int code)
+{
+	for (uint32_t i = 0; i < atomic_load(&pool->ring); i++) {
+		tini_job *job = tini_job_at(pool, i);
+
+		if (!job || !tini_job_look_at(pool, job))
+			continue;
+		tini_job_abort(job, code);
+		tini_job_end_unclaimed(job, TINI_OWNER_SUPERVISOR);
+		tini_futex->wake(&job->state, INT32_MAX);
+	}
+	atomic_store(&pool->looked_at, 0);
+}
+
 /* ---- maps */
 
 tini_map *tini_map_new(tine_pool *pool, uint64_t count, uint64_t chunk)

@@ -82,6 +82,13 @@ bool tini_job_has_work(tini_job *job);
  */
 void tini_job_end_unclaimed(tini_job *job, unsigned owner);
 
+/* The supervisor, or one thread at a time in its place: name the job, so that its map stays; false
+ * where it does not run. */
+bool tini_job_look_at(tine_pool *pool, tini_job *job);
+
+/* The same: what has not begun of any job ends with the code, what runs is asked to. */
+void tini_jobs_abort_all(tine_pool *pool, int code);
+
 /* The map's memory: cells, words and statuses for `count` items in chunks; NULL with TINE_ENOMEM
  * told. */
 tini_map *tini_map_new(tine_pool *pool, uint64_t count, uint64_t chunk);

@@ -70,28 +70,7 @@ static int count_processes(const tine_pool *pool)
 	return count_between(pool, 0, pool->slots);
 }
 
-/* Name the job, so that its map stays; false where it does not run. */
-static bool look_at(tine_pool *pool, tini_job *job)
-{
-	atomic_store(&pool->looked_at, (uint64_t)job->index + 1);
-	return tini_job_is(job, TINI_JOB_RUNNING);
-}
-
 /* ---- the end of the pool */
-
-static void abort_all(tine_pool *pool, int code)
-{
-	for (uint32_t i = 0; i < atomic_load(&pool->ring); i++) {
-		tini_job *job = tini_job_at(pool, i);
-
-		if (!job || !look_at(pool, job))
-			continue;
-		tini_job_abort(job, code);
-		tini_job_end_unclaimed(job, TINI_OWNER_SUPERVISOR);
-		tini_futex->wake(&job->state, INT32_MAX);
-	}
-	atomic_store(&pool->looked_at, 0);
-}
 
 static void kill_all(tine_pool *pool, int code)
 {
@@ -114,7 +93,7 @@ static void give_up(tine_pool *pool, int code, const char *why)
 	snprintf(pool->why, sizeof pool->why, "%s", why);
 	atomic_store(&pool->broken, code);
 	kill_all(pool, code);
-	abort_all(pool, code);
+	tini_jobs_abort_all(pool, code);
 	if (atomic_load(&pool->opened) == 0)
 		atomic_store(&pool->opened, 2);
 	tini_futex->wake(&pool->opened, INT32_MAX);
@@ -345,7 +324,7 @@ static int64_t watch_jobs(tine_pool *pool, int64_t now)
 	for (uint32_t i = 0; i < atomic_load(&pool->ring); i++) {
 		tini_job *job = tini_job_at(pool, i);
 
-		if (!job || !look_at(pool, job))
+		if (!job || !tini_job_look_at(pool, job))
 			continue;
 		shortest = shortest < HEARTBEAT_NS ? shortest : HEARTBEAT_NS;
 		if (job->timeout > 0 && job->timeout < shortest)
@@ -379,7 +358,8 @@ static int64_t tick(void *context)
 	    count_processes(pool) == 0)
 		return -1;
 	if (atomic_load(&pool->broken) != 0)
-		abort_all(pool, atomic_load(&pool->broken)); /* what was submitted since */
+		tini_jobs_abort_all(pool,
+				    atomic_load(&pool->broken)); /* what was submitted since */
 	else if (closing < TINI_LEAVING)
 		start_missing(pool, now);
 	send_spares_home(pool);
@@ -516,7 +496,7 @@ static void ended(void *context, bool host)
 	tine_pool *pool = context;
 
 	(void)host;
-	abort_all(pool, TINE_ECANCELLED);
+	tini_jobs_abort_all(pool, TINE_ECANCELLED);
 	atomic_store(&pool->ended, 1);
 	tini_futex->wake(&pool->ended, INT32_MAX);
 }
@@ -563,12 +543,12 @@ void tini_bury_pool(tine_pool *pool, int code)
 	for (uint32_t i = 0; i < atomic_load(&pool->ring); i++) {
 		tini_job *job = tini_job_at(pool, i);
 
-		if (!job || !look_at(pool, job))
+		if (!job || !tini_job_look_at(pool, job))
 			continue;
 		tini_job_abort(job, code);
 		tini_job_settle_outside(
 			job,
-			TINI_OWNER_SUPERVISOR); /* it may have died in the middle of abort_all() */
+			TINI_OWNER_SUPERVISOR); /* it may have died in the middle of tini_jobs_abort_all() */
 	}
-	abort_all(pool, code);
+	tini_jobs_abort_all(pool, code);
 }

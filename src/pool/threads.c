@@ -57,27 +57,11 @@ struct tini_threads {
 
 /* ---- the end of jobs from outside */
 
-/* With `ending` held: name the job, so that its map stays; false where it does not run. */
-static bool look_at(tine_pool *pool, tini_job *job)
-{
-	atomic_store(&pool->looked_at, (uint64_t)job->index + 1);
-	return tini_job_is(job, TINI_JOB_RUNNING);
-}
-
 /* What has not begun ends with the code, what runs is asked to. */
 static void abort_all(tine_pool *pool, int code)
 {
-	pthread_mutex_lock(&pool->threads->ending);
-	for (uint32_t i = 0; i < atomic_load(&pool->ring); i++) {
-		tini_job *job = tini_job_at(pool, i);
-
-		if (!job || !look_at(pool, job))
-			continue;
-		tini_job_abort(job, code);
-		tini_job_end_unclaimed(job, TINI_OWNER_SUPERVISOR);
-		tini_futex->wake(&job->state, INT32_MAX);
-	}
-	atomic_store(&pool->looked_at, 0);
+	pthread_mutex_lock(&pool->threads->ending); /* one at a time names jobs */
+	tini_jobs_abort_all(pool, code);
 	pthread_mutex_unlock(&pool->threads->ending);
 	tini_jobs_announce();
 }
